@@ -1,0 +1,1 @@
+"""PP-LiteSeg for segcore."""

@@ -1,0 +1,1 @@
+"""Files that a run depends on: checkpoints, weights, locks. Never imports paddle."""

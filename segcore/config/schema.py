@@ -1,0 +1,245 @@
+"""Every key of a configuration: its type, range, default and meaning. The one home of these facts.
+
+The descriptions become `segcore config show`, the JSON Schema and the reference page.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = [
+    "CheckpointConfig",
+    "Component",
+    "Config",
+    "DataConfig",
+    "EvalConfig",
+    "LossTerm",
+    "ModelConfig",
+    "OptimizerConfig",
+    "PredictConfig",
+    "ScheduleConfig",
+    "Section",
+    "TrainConfig",
+]
+
+SCHEMA_VERSION = 1
+
+Size = Annotated[tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]], Field(strict=False)]
+ClassMap = Annotated[dict[int, int], Field(strict=False)]
+Channels = Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Component(BaseModel):
+    """Something that plugins offer, by name: `type`, and the component's own options beside it.
+
+    The options are checked against the component's option model once the catalogue is known.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True, allow_inf_nan=False)
+
+    type: str = Field(description="Name of the component")
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The component's own options."""
+        return dict(self.model_extra or {})
+
+
+class LossTerm(Component):
+    """A weighted loss; all terms apply to an output of the network, and are added."""
+
+    weight: float = Field(1.0, gt=0, description="Factor of this term in the sum")
+
+
+class ModelConfig(Section):
+    """Which network."""
+
+    name: str = Field(description="Name of the model, as `segcore models` lists it")
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Options of the model, as `segcore models` shows them"
+    )
+
+
+class DataConfig(Section):
+    """How images and labels are read."""
+
+    path: str | None = Field(None, description="Folder of the dataset")
+    format: str | None = Field(None, description="Layout of the dataset; null detects it")
+    num_classes: int | None = Field(
+        None, ge=1, le=65535, description="Number of classes; null counts the lines of labels.txt"
+    )
+    ignore_index: int = Field(
+        255, ge=0, le=65535, description="Label value that counts neither in losses nor in metrics"
+    )
+    label_map: ClassMap | None = Field(
+        None, description="Replacement of label values on reading, such as {255: 1}"
+    )
+    channels: Literal[1, 3] = Field(3, description="Channels of the images: 1 grey, 3 RGB")
+    mean: Channels = Field((0.5, 0.5, 0.5), description="Subtracted from images in 0..1, by channel")
+    std: Channels = Field((0.5, 0.5, 0.5), description="Divides images after the mean, by channel")
+    max_pixels: int = Field(
+        2**28, gt=0, description="Images with more pixels than this are refused unread"
+    )
+    value_range: Annotated[tuple[float, float], Field(strict=False)] | None = Field(
+        None, description="Lowest and highest value of images deeper than 8 bits"
+    )
+    accept_truncated_tail: bool = Field(
+        False, description="Accept JPEG files that lack only their last bytes"
+    )
+    first_frame: bool = Field(False, description="Take the first frame of animations and stacks")
+    allow_outside: bool = Field(False, description="Accept list entries outside the dataset folder")
+    allow_duplicates: bool = Field(False, description="Accept rows that stand twice in a list")
+    on_bad_sample: Literal["fail", "skip"] = Field(
+        "fail", description="What a sample that cannot be read does during training"
+    )
+    timeout_s: float = Field(
+        120.0, gt=0, description="Seconds after which a silent data worker counts as hung"
+    )
+
+
+class OptimizerConfig(Section):
+    """How weights follow gradients."""
+
+    type: Literal["momentum", "sgd", "adam", "adamw"] = Field("momentum", description="Rule")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum (momentum only)")
+    beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the first moment (adam, adamw)")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Decay of the second moment (adam, adamw)")
+    weight_decay: float = Field(
+        4e-5, ge=0, description="L2 factor; decoupled from the gradient in adamw"
+    )
+    clip_norm: float | None = Field(None, gt=0, description="Largest global norm of the gradient")
+
+
+class ScheduleConfig(Section):
+    """How the learning rate moves."""
+
+    type: Literal["poly", "cosine", "step", "constant"] = Field("poly", description="Curve")
+    power: float = Field(0.9, gt=0, description="Exponent (poly)")
+    end_lr: float = Field(0.0, ge=0, description="Learning rate at the end (poly, cosine)")
+    milestones: Annotated[tuple[int, ...], Field(strict=False)] = Field(
+        (), description="Iterations after which the rate is multiplied by gamma (step)"
+    )
+    gamma: float = Field(0.1, gt=0, description="Factor at each milestone (step)")
+    warmup_iters: int = Field(0, ge=0, description="Iterations of linear warm-up before the curve")
+    warmup_start_lr: float = Field(0.0, ge=0, description="Learning rate of the first iteration")
+
+
+class CheckpointConfig(Section):
+    """When the state of a training is saved, besides `train.save_interval`."""
+
+    every_minutes: float | None = Field(
+        10.0, gt=0, description="Save at least this often; null for intervals only"
+    )
+    keep: int = Field(2, ge=1, description="How many of the newest checkpoints stay")
+
+
+def _default_train_transforms() -> tuple[Component, ...]:
+    return (
+        Component.model_validate(
+            {"type": "ResizeStepScaling", "min_scale_factor": 0.5, "max_scale_factor": 2.0}
+        ),
+        Component(type="RandomPaddingCrop"),
+        Component(type="RandomHorizontalFlip"),
+        Component(type="RandomDistort"),
+        Component(type="Normalize"),
+    )
+
+
+Components = Annotated[tuple[Component, ...], Field(strict=False)]
+LossTerms = Annotated[tuple[LossTerm, ...], Field(strict=False, min_length=1)]
+
+
+class TrainConfig(Section):
+    """How a network is trained."""
+
+    iters: int | None = Field(None, ge=1, description="Length in iterations; or give epochs")
+    epochs: int | None = Field(None, ge=1, description="Length in epochs; or give iters")
+    batch_size: int = Field(4, ge=1, description="Images per iteration on each device")
+    learning_rate: float = Field(0.01, gt=0, description="Learning rate after the warm-up")
+    crop_size: Size = Field((512, 512), description="Size of training crops: [width, height] in px")
+    eval_interval: int | None = Field(
+        None, ge=1, description="Iterations between evaluations; null is once an epoch"
+    )
+    save_interval: int | None = Field(
+        None, ge=1, description="Iterations between checkpoints; null is with every evaluation"
+    )
+    log_interval: int = Field(10, ge=1, description="Iterations between lines of metrics.jsonl")
+    num_workers: int = Field(2, ge=0, description="Processes that read data; 0 reads in the loop")
+    seed: int = Field(42, ge=0, lt=2**31, description="Root of all randomness")
+    pretrained: str | None = Field(
+        None, description="Weights to start from: a .pdparams or .safetensors file"
+    )
+    reset_head: bool = Field(
+        False, description="Leave out pretrained weights whose shape hangs on the class count"
+    )
+    transforms: Components = Field(
+        default_factory=_default_train_transforms, description="Augmentations, in order"
+    )
+    losses: LossTerms = Field(
+        (LossTerm(type="CrossEntropyLoss"),), description="Terms of the loss, added"
+    )
+    output_weights: Annotated[tuple[float, ...], Field(strict=False)] | None = Field(
+        None, description="Factor of each output of the network; null is 1 for all"
+    )
+    optimizer: OptimizerConfig = Field(OptimizerConfig(), description="Optimiser")
+    schedule: ScheduleConfig = Field(ScheduleConfig(), description="Learning-rate schedule")
+    ema_decay: float | None = Field(
+        None, gt=0, lt=1, description="Decay of an average of the weights kept beside them"
+    )
+    patience: int | None = Field(
+        None, ge=1, description="Evaluations without improvement after which training stops"
+    )
+    min_delta: float = Field(0.0, ge=0, description="Smallest improvement that counts as one")
+    observers: Components = Field((), description="What watches the training")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainConfig:
+        if self.iters is not None and self.epochs is not None:
+            raise ValueError("give iters or epochs, not both")
+        return self
+
+
+class EvalConfig(Section):
+    """How a network is evaluated; predictions use the same transforms."""
+
+    batch_size: int = Field(1, ge=1, description="Images at once, where their sizes agree")
+    transforms: Components = Field(
+        (Component(type="Normalize"),), description="What happens to an image before the network"
+    )
+    metrics: Annotated[tuple[Component, ...], Field(strict=False, min_length=1)] = Field(
+        (Component(type="SegmentationMetrics"),), description="What is measured"
+    )
+    convention: Literal["present", "paddleseg", "paddlex1"] = Field(
+        "present", description="What a class absent from labels and predictions counts in mIoU"
+    )
+    best: str = Field("miou", description="Metric that decides which model is the best")
+
+
+class PredictConfig(Section):
+    """How predictions are made and drawn."""
+
+    target_size: Annotated[tuple[int, int], Field(strict=False)] | int | None = Field(
+        None, description="Size of the network's input: [width, height] or one side; -1 original"
+    )
+    batch_size: int = Field(1, ge=1, description="Images at once, where their sizes agree")
+    overlay_alpha: float = Field(0.5, ge=0, le=1, description="Opacity of the colours in overlays")
+
+
+class Config(Section):
+    """A whole configuration."""
+
+    version: Literal[1] = Field(SCHEMA_VERSION, description="Version of this schema")
+    model: ModelConfig
+    data: DataConfig = Field(DataConfig(), description="Data")
+    train: TrainConfig = Field(default_factory=TrainConfig, description="Training")
+    eval: EvalConfig = Field(EvalConfig(), description="Evaluation")
+    predict: PredictConfig = Field(PredictConfig(), description="Prediction")
+    save: CheckpointConfig = Field(CheckpointConfig(), description="Checkpoints")

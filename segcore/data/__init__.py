@@ -1,0 +1,1 @@
+"""Datasets: lists, images, labels, transforms, sampling and loading. Never imports paddle."""

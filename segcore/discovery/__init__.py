@@ -1,0 +1,1 @@
+"""Find, load and list plugins, without importing anything heavy."""

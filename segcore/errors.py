@@ -1,0 +1,188 @@
+"""Every error that segcore raises on purpose, and the exit code that each one ends the program with.
+
+    SegcoreError                    70  a defect of ours, if nothing more precise fits
+    ├── CheckFailed                  1  a check says no
+    ├── RequestError                 2  the request, the configuration or the data is wrong
+    │   ├── ConfigError                 a key, a value or a file of the configuration
+    │   ├── UnknownNameError            no model, loss, transform, ... of that name
+    │   ├── AmbiguousNameError          several plugins offer that name
+    │   ├── DataError                   anything wrong with what the user feeds in
+    │   │   ├── ListFileError           a line of train.txt, val.txt, labels.txt
+    │   │   ├── ImageError              an image file
+    │   │   └── LabelError              a label file
+    │   ├── WeightsError                a file of weights, or weights that do not fit
+    │   ├── CheckpointError             no usable checkpoint, or one of another run
+    │   ├── RunLockedError              another process works in the run folder
+    │   └── OutputError                 the place to write to cannot be written
+    ├── MissingError                 3  something needed is not there
+    │   ├── PluginMissingError          the plugin that offers it is not installed
+    │   ├── PluginBrokenError           the plugin is installed, but cannot be used
+    │   ├── FrameworkMissingError       no PaddlePaddle
+    │   ├── PackageMissingError         an optional package
+    │   └── DeviceMissingError          no such device, or no framework build for it
+    ├── RunError                     4  the run could not go on for outside reasons
+    │   ├── StorageError                disk full, input/output error while writing
+    │   ├── DivergedError               the loss or the weights are no longer finite
+    │   ├── ExhaustedError              out of device or host memory
+    │   └── WorkerError                 a data worker died, hung, or lost its connection
+    └── Interrupted            130/143  stopped by a signal, with the state saved
+
+A message says what is wrong (with the value), where it is, and what to do about it.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import ClassVar
+
+__all__ = [
+    "AmbiguousNameError",
+    "CheckFailed",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DeviceMissingError",
+    "DivergedError",
+    "ExhaustedError",
+    "FrameworkMissingError",
+    "ImageError",
+    "Interrupted",
+    "LabelError",
+    "ListFileError",
+    "MissingError",
+    "OutputError",
+    "PackageMissingError",
+    "PluginBrokenError",
+    "PluginMissingError",
+    "RequestError",
+    "RunError",
+    "RunLockedError",
+    "SegcoreError",
+    "StorageError",
+    "UnknownNameError",
+    "WeightsError",
+    "WorkerError",
+]
+
+
+class SegcoreError(Exception):
+    """Base of all; `exit_code` is what the command line ends with."""
+
+    exit_code: ClassVar[int] = 70
+
+
+class CheckFailed(SegcoreError):
+    """A check ran to its end and says no."""
+
+    exit_code = 1
+
+
+class RequestError(SegcoreError):
+    """The request, the configuration or the data is wrong; the user can mend it."""
+
+    exit_code = 2
+
+
+class ConfigError(RequestError):
+    """A key, a value or a file of the configuration is wrong."""
+
+
+class UnknownNameError(RequestError):
+    """No component of that name exists; the message names the nearest ones."""
+
+
+class AmbiguousNameError(RequestError):
+    """Several plugins offer that name; the message lists the qualified names."""
+
+
+class DataError(RequestError):
+    """Something in the data that the user feeds in is wrong."""
+
+
+class ListFileError(DataError):
+    """A list file (train.txt, val.txt, labels.txt) or one of its lines is wrong."""
+
+
+class ImageError(DataError):
+    """An image cannot be used as intended."""
+
+
+class LabelError(DataError):
+    """A label cannot be used as intended."""
+
+
+class WeightsError(RequestError):
+    """A file of weights is unreadable, unsafe, or does not fit the model."""
+
+
+class CheckpointError(RequestError):
+    """There is no usable checkpoint, or it belongs to another run."""
+
+
+class RunLockedError(RequestError):
+    """Another process is working in this run folder."""
+
+
+class OutputError(RequestError):
+    """The place to write to cannot be used."""
+
+
+class MissingError(SegcoreError):
+    """Something needed is not there; the message gives the line that installs it."""
+
+    exit_code = 3
+
+
+class PluginMissingError(MissingError):
+    """The plugin that offers the name is not installed."""
+
+
+class PluginBrokenError(MissingError):
+    """The plugin that offers the name is installed but cannot be used."""
+
+
+class FrameworkMissingError(MissingError):
+    """PaddlePaddle is not installed, or is unusable."""
+
+
+class PackageMissingError(MissingError):
+    """An optional package is not installed."""
+
+
+class DeviceMissingError(MissingError):
+    """There is no such device, or the installed PaddlePaddle was not built for it."""
+
+
+class RunError(SegcoreError):
+    """The run could not go on for reasons outside the program."""
+
+    exit_code = 4
+
+
+class StorageError(RunError):
+    """A file could not be written: disk full, read-only, input/output error."""
+
+
+class DivergedError(RunError):
+    """The loss, a gradient or a weight is no longer finite."""
+
+
+class ExhaustedError(RunError):
+    """Memory of the device or the host ran out."""
+
+
+class WorkerError(RunError):
+    """A data worker died, hung, or lost its connection."""
+
+
+class Interrupted(SegcoreError):
+    """A signal asked the run to stop, and its state was saved."""
+
+    def __init__(self, message: str, signum: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.signum = signum
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """128 plus the number of the signal, as shells count it."""
+        return 128 + self.signum

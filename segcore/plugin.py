@@ -1,0 +1,65 @@
+"""What a plugin author imports, and all of it: light, and stable from one minor version to the next.
+
+The smallest plugin is one module and one entry point; `docs/plugins.md` shows it whole.
+"""
+
+from __future__ import annotations
+
+import pluggy
+
+from segcore.protocols import (
+    Dataset,
+    DatasetFormat,
+    Device,
+    Exporter,
+    InferenceSession,
+    Metric,
+    Observer,
+    Runtime,
+    Transform,
+)
+from segcore.specs import (
+    BackboneSpec,
+    CommandSpec,
+    DatasetFormatSpec,
+    DeviceSpec,
+    ExporterSpec,
+    LossSpec,
+    MetricSpec,
+    ModelSpec,
+    ObserverSpec,
+    RuntimeSpec,
+    Spec,
+    TaskSpec,
+    TransformSpec,
+    WeightsSpec,
+)
+
+__all__ = [
+    "BackboneSpec",
+    "CommandSpec",
+    "Dataset",
+    "DatasetFormat",
+    "DatasetFormatSpec",
+    "Device",
+    "DeviceSpec",
+    "Exporter",
+    "ExporterSpec",
+    "InferenceSession",
+    "LossSpec",
+    "Metric",
+    "MetricSpec",
+    "ModelSpec",
+    "Observer",
+    "ObserverSpec",
+    "Runtime",
+    "RuntimeSpec",
+    "Spec",
+    "TaskSpec",
+    "Transform",
+    "TransformSpec",
+    "WeightsSpec",
+    "hookimpl",
+]
+
+hookimpl = pluggy.HookimplMarker("segcore")

@@ -1,0 +1,168 @@
+"""What a plugin declares: one record per component, data only.
+
+A spec names a component and says where the code that builds it stands, as an import string
+`package.module:attribute`. Nothing is imported until the component is used, so that listing a
+hundred plugins costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_IMPORT_STRING = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*\Z")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """Declare a component.
+
+    `name` is what users type; `aliases` are other spellings (case, `-`, `_` and spaces never
+    matter). `target` builds it. `options` is the pydantic model of what the target accepts as
+    keywords, as a class or as an import string; `None` means that it takes no options.
+    Raises ValueError when `name` is empty or `target` is no import string.
+    """
+
+    kind: ClassVar[str] = "component"
+
+    name: str
+    target: str
+    summary: str = ""
+    aliases: tuple[str, ...] = ()
+    options: type[BaseModel] | str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name or self.name != self.name.strip() or "/" in self.name:
+            raise ValueError(
+                f"{self.kind} name {self.name!r}: must be text without a slash or outer spaces"
+            )
+        for where, value in (("target", self.target), ("options", self.options)):
+            if isinstance(value, str) and not _IMPORT_STRING.match(value):
+                raise ValueError(
+                    f"{self.kind} {self.name!r}: {where} {value!r} is not 'package.module:attribute'"
+                )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsSpec:
+    """A known file of weights: where it is and what it was trained on.
+
+    `trained_on` is the name that users type (`CITYSCAPES`, `IMAGENET`, ...); `part` says whether
+    the file fits the whole network or its backbone only.
+    """
+
+    trained_on: str
+    url: str
+    part: str = "network"
+    sha256: str | None = None
+    num_classes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(Spec):
+    """Declare a network.
+
+    `target` is called with `num_classes=...` and the validated options and returns a
+    `paddle.nn.Layer`: in eval mode `forward(images)` gives the logits (N, C, H, W) first.
+    `recipe` names the published training recipe, a YAML file inside the plugin's package, as
+    `package:path/to/recipe.yaml`.
+    """
+
+    kind: ClassVar[str] = "model"
+
+    task: str = "semantic"
+    recipe: str | None = None
+    weights: tuple[WeightsSpec, ...] = ()
+    parameters: int | None = None
+    paper: str | None = None
+    licence: str | None = None
+    tags: tuple[str, ...] = ()
+    published: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneSpec(Spec):
+    """Declare a feature extractor that heads of any plugin may use (see `segcore.nn.Backbone`)."""
+
+    kind: ClassVar[str] = "backbone"
+
+    weights: tuple[WeightsSpec, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSpec(Spec):
+    """Declare a loss: a `paddle.nn.Layer` with `forward(logits, labels)` giving a scalar."""
+
+    kind: ClassVar[str] = "loss"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec(Spec):
+    """Declare a metric: see `segcore.protocols.Metric`."""
+
+    kind: ClassVar[str] = "metric"
+
+    task: str = "semantic"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformSpec(Spec):
+    """Declare a transform: see `segcore.protocols.Transform`."""
+
+    kind: ClassVar[str] = "transform"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSpec(Spec):
+    """Declare a task: what a sample, a batch, a loss and a result are (`segcore.tasks.Task`)."""
+
+    kind: ClassVar[str] = "task"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetFormatSpec(Spec):
+    """Declare a layout of datasets on disk: see `segcore.protocols.DatasetFormat`."""
+
+    kind: ClassVar[str] = "dataset format"
+
+    task: str = "semantic"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExporterSpec(Spec):
+    """Declare a format that trained models are exported to: see `segcore.protocols.Exporter`."""
+
+    kind: ClassVar[str] = "exporter"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceSpec(Spec):
+    """Declare a kind of device: see `segcore.protocols.Device`."""
+
+    kind: ClassVar[str] = "device"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeSpec(Spec):
+    """Declare an engine that runs models for inference: see `segcore.protocols.Runtime`."""
+
+    kind: ClassVar[str] = "runtime"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObserverSpec(Spec):
+    """Declare something that watches a training: see `segcore.protocols.Observer`."""
+
+    kind: ClassVar[str] = "observer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandSpec(Spec):
+    """Declare a verb of the command line: `target` is a `click.Command`, loaded when it is used."""
+
+    kind: ClassVar[str] = "command"

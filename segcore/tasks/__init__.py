@@ -1,0 +1,1 @@
+"""What a sample, a batch, a loss and a prediction are, for each task."""
