@@ -1,0 +1,59 @@
+"""The files of a run folder: the one place that knows their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["RunFolder"]
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder that a training writes into, and that evaluation, prediction and export read."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The effective configuration; it reruns the training exactly."""
+        return self.path / "config.yaml"
+
+    @property
+    def log(self) -> Path:
+        """What the training said."""
+        return self.path / "train.log"
+
+    @property
+    def history(self) -> Path:
+        """One JSON object a line: losses and scores by step."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def train_result(self) -> Path:
+        """The summary of a finished training."""
+        return self.path / "train_result.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The states that a training can go on from."""
+        return self.path / "checkpoints"
+
+    @property
+    def best_model(self) -> Path:
+        """The weights with the best score so far."""
+        return self.path / "best_model"
+
+    @property
+    def best_weights(self) -> Path:
+        """The file of the best weights."""
+        return self.best_model / "model.pdparams"
+
+    @property
+    def inference(self) -> Path:
+        """The exported static graph of the best weights."""
+        return self.best_model / "inference"
+
+    def holds_run(self) -> bool:
+        """Say whether a training has written here."""
+        return self.config.exists() or self.checkpoints.exists() or self.history.exists()

@@ -1,0 +1,60 @@
+"""Where a training stands, beside the weights: all that it needs to go on as if never stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from segcore.errors import CheckpointError
+
+__all__ = ["TrainState"]
+
+
+@dataclass
+class TrainState:
+    """The numbers that a checkpoint keeps in `state.json`.
+
+    `step` counts finished iterations; epoch and position in it follow from it. `evaluation_due`
+    says that the evaluation of this step is still to come (states are saved before evaluating).
+    `window` sums the losses since the last line of metrics.jsonl, which is `history_bytes` long.
+    """
+
+    step: int = 0
+    evaluation_due: bool = False
+    best_score: float | None = None
+    best_step: int | None = None
+    evaluations_without_gain: int = 0
+    history_bytes: int = 0
+    window: dict[str, float] = field(default_factory=dict)
+    window_steps: int = 0
+    identity: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """Write the state as JSON; numbers come back bit for bit."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> TrainState:
+        """Read what `to_json` wrote. Raises CheckpointError."""
+        try:
+            values = json.loads(data)
+            known = {f.name for f in fields(cls)}
+            if not isinstance(values, dict) or set(values) != known:
+                raise ValueError("its keys are not those of this version of segcore")
+            return cls(**values)
+        except ValueError as error:
+            raise CheckpointError(f"state.json of the checkpoint is unreadable: {error}") from error
+
+    def add_losses(self, losses: Mapping[str, float]) -> None:
+        """Take the losses of one step into the window."""
+        for name, value in losses.items():
+            self.window[name] = self.window.get(name, 0.0) + value
+        self.window_steps += 1
+
+    def take_window(self) -> dict[str, float]:
+        """Give the mean losses since the last call, and begin anew."""
+        means = {name: value / self.window_steps for name, value in self.window.items()}
+        self.window, self.window_steps = {}, 0
+        return means

@@ -1,0 +1,122 @@
+"""Semantic segmentation: one class for every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from segcore.nn.losses.sum import SumOfLosses
+from segcore.tasks.batch import SemanticBatch, collate_semantic
+from segcore.tasks.restore import restore_class_map, restore_logits
+from segcore.tasks.sample import Sample
+from segcore.tasks.task import Task
+
+if TYPE_CHECKING:
+    from segcore.config.schema import Config
+    from segcore.discovery.catalogue import Catalogue
+    from segcore.protocols import InferenceSession
+
+__all__ = ["ClassMapNetwork", "SemanticTask", "class_map"]
+
+
+class SemanticTask(Task):
+    """Images (N, C, H, W) in, one class a pixel (N, H, W) out."""
+
+    name = "semantic"
+    collate = staticmethod(collate_semantic)
+
+    def __init__(self, config: Config, class_names: Sequence[str], catalogue: Catalogue) -> None:
+        super().__init__(config, class_names, catalogue)
+        self.criterion = SumOfLosses.from_config(config, catalogue)
+
+    def losses(self, network: nn.Layer, batch: SemanticBatch) -> Mapping[str, paddle.Tensor]:
+        """Give the weighted sum over losses and outputs as `loss`, and each term by its name."""
+        images = paddle.to_tensor(batch.images)
+        labels = paddle.to_tensor(batch.labels.astype(np.int64, copy=False))
+        terms: Mapping[str, paddle.Tensor] = self.criterion(network(images), labels)
+        return terms
+
+    def inference_network(self, network: nn.Layer) -> nn.Layer:
+        return ClassMapNetwork(network)
+
+    def input_specs(self) -> list[paddle.static.InputSpec]:
+        channels = self.config.data.channels
+        return [paddle.static.InputSpec([None, channels, None, None], "float32", "x")]
+
+    def session(self, network: nn.Layer) -> InferenceSession:
+        return _NetworkSession(network)
+
+    def infer(self, session: InferenceSession, samples: Sequence[Sample]) -> list[np.ndarray]:
+        """Give a class map (H, W), uint8 or uint16, for each sample, in its original size.
+
+        Neighbours of one size run as one batch. A session that gives logits has them resized
+        before the decision, which is finer than resizing class maps.
+        """
+        predictions: list[np.ndarray] = []
+        for _, neighbours in groupby(samples, key=lambda sample: sample.image.shape):
+            group = list(neighbours)
+            images = np.stack([sample.image.transpose(2, 0, 1) for sample in group])
+            output = session.run({"x": np.ascontiguousarray(images, dtype=np.float32)})[0]
+            for sample, answer in zip(group, output, strict=True):
+                predictions.append(self._decide(answer, sample))
+        return predictions
+
+    def _decide(self, answer: np.ndarray, sample: Sample) -> np.ndarray:
+        if answer.ndim == 3:
+            return class_map(restore_logits(answer, sample.geometry))
+        restored = restore_class_map(answer, sample.geometry)
+        return restored.astype(np.uint8 if len(self.class_names) <= 255 else np.uint16)
+
+
+class ClassMapNetwork(nn.Layer):
+    """A semantic network with the decision in its graph: images in, class maps int32 out."""
+
+    def __init__(self, network: nn.Layer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        """Give the class of each pixel of `x` (N, C, H, W): (N, H, W), int32."""
+        return paddle.argmax(_first(self.network(x)), axis=1, dtype="int32")
+
+
+class _NetworkSession:
+    """A network behind the interface of inference runtimes; its output is logits."""
+
+    def __init__(self, network: nn.Layer) -> None:
+        self._network = network
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
+        was_training = self._network.training
+        self._network.eval()
+        try:
+            with paddle.no_grad():
+                logits = _first(self._network(paddle.to_tensor(inputs["x"])))
+        finally:
+            if was_training:
+                self._network.train()
+        return [logits.numpy()]
+
+
+def class_map(logits: np.ndarray) -> np.ndarray:
+    """Give the class of the largest of `logits` (C, H, W): (H, W), uint8 or uint16 above 255.
+
+    The first of equal classes wins, as in `numpy.argmax`, which is several times slower along
+    the first axis.
+    """
+    classes = np.zeros(logits.shape[1:], np.uint8 if len(logits) <= 255 else np.uint16)
+    best = logits[0].copy()
+    for number, scores in enumerate(logits[1:], start=1):
+        np.putmask(classes, scores > best, number)
+        np.maximum(best, scores, out=best)
+    return classes
+
+
+def _first(outputs: Any) -> paddle.Tensor:
+    """Give the main output of a network that may return auxiliary ones behind it."""
+    return outputs[0] if isinstance(outputs, list | tuple) else outputs

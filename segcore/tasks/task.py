@@ -1,0 +1,74 @@
+"""A task: what one kind of segmentation feeds a network, asks of it, and makes of its answers.
+
+The training loop, evaluation, prediction and export know tasks by this class alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from segcore.tasks.sample import Sample
+
+if TYPE_CHECKING:
+    import paddle
+
+    from segcore.config.schema import Config
+    from segcore.discovery.catalogue import Catalogue
+    from segcore.protocols import InferenceSession, Metric
+
+__all__ = ["Task"]
+
+
+class Task(ABC):
+    """One kind of segmentation, set up for one configuration.
+
+    `class_names` are the names of the classes in the order of their numbers.
+    """
+
+    name: ClassVar[str]
+
+    collate: ClassVar[Callable[[list[Sample]], Any]]
+    """Join training samples to one batch; runs in data workers, so it must not import paddle."""
+
+    def __init__(self, config: Config, class_names: Sequence[str], catalogue: Catalogue) -> None:
+        self.config = config
+        self.class_names = tuple(class_names)
+        self.catalogue = catalogue
+
+    @abstractmethod
+    def losses(self, network: paddle.nn.Layer, batch: Any) -> Mapping[str, paddle.Tensor]:
+        """Run `network` on `batch`; give the loss to minimise as `loss`, its parts by other names."""
+
+    @abstractmethod
+    def inference_network(self, network: paddle.nn.Layer) -> paddle.nn.Layer:
+        """Wrap `network` into what exports hold: arrays in, final arrays out."""
+
+    @abstractmethod
+    def input_specs(self) -> list[paddle.static.InputSpec]:
+        """Describe the inputs of `inference_network`, with None where a size is free."""
+
+    @abstractmethod
+    def session(self, network: paddle.nn.Layer) -> InferenceSession:
+        """Run `network` itself, in eval mode, behind the interface of inference runtimes."""
+
+    @abstractmethod
+    def infer(self, session: InferenceSession, samples: Sequence[Sample]) -> list[Any]:
+        """Predict each prepared sample, in the size that its image had before preparation."""
+
+    def metrics(self) -> list[Metric]:
+        """Build the metrics that the configuration asks for."""
+        metrics: list[Metric] = []
+        for component in self.config.eval.metrics:
+            spec = self.catalogue.metrics.find(component.type).spec
+            build = spec.load_target()
+            metrics.append(
+                build(
+                    num_classes=len(self.class_names),
+                    ignore_index=self.config.data.ignore_index,
+                    class_names=self.class_names,
+                    **component.options,
+                )
+            )
+        return metrics
