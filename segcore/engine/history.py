@@ -1,0 +1,31 @@
+"""metrics.jsonl: one JSON object a line, cut back to the checkpoint when a training goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from segcore.checkpoint.files import append_line, truncate
+
+__all__ = ["History"]
+
+
+class History:
+    """The lines of `path`, in order of steps."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def cut(self, size_bytes: int) -> None:
+        """Drop what was written after the checkpoint that noted `size_bytes`."""
+        truncate(self._path, size_bytes)
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Append `record` as one line."""
+        append_line(self._path, json.dumps(record, allow_nan=False).encode())
+
+    def size_bytes(self) -> int:
+        """Count the bytes so far."""
+        return self._path.stat().st_size if self._path.exists() else 0

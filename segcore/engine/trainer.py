@@ -1,0 +1,301 @@
+"""The training loop.
+
+It holds four rules. What a step does depends on the configuration, the data and the number of the
+step alone, so a resumed training repeats an uninterrupted one bit for bit. The state is saved
+before it is evaluated, and an evaluation only promotes a model that is already safe. Nothing that
+is not finite is ever saved. A signal ends the loop between two steps, with the state saved.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import paddle
+from paddle import nn
+from tqdm import tqdm
+
+from segcore.engine.ema import WeightAverage
+from segcore.engine.evaluate import evaluate
+from segcore.engine.optimizer import create_optimizer
+from segcore.engine.schedule import Schedule
+from segcore.engine.signals import StopSignals
+from segcore.engine.snapshot import Snapshot, put_back, take_snapshot
+from segcore.engine.state import TrainState
+from segcore.errors import ConfigError, DivergedError, ExhaustedError
+
+if TYPE_CHECKING:
+    from segcore.config.schema import Config
+    from segcore.data.loader import Loader
+    from segcore.engine.history import History
+    from segcore.engine.keeper import Keeper
+    from segcore.engine.observers import ObserverGroup
+    from segcore.tasks.sample import Sample
+    from segcore.tasks.task import Task
+
+__all__ = ["Intervals", "Trainer"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Lengths in iterations: of the training, of an epoch, and between recurring events."""
+
+    total: int
+    epoch: int
+    evaluate: int
+    save: int
+    log: int
+
+    @classmethod
+    def of(cls, config: Config, steps_per_epoch: int) -> Intervals:
+        """Count what `config` says in iterations. Raises ConfigError when it gives no length."""
+        train = config.train
+        if train.iters is None and train.epochs is None:
+            raise ConfigError(
+                "the length of the training is not given: set train.iters or train.epochs"
+            )
+        every = train.eval_interval or steps_per_epoch
+        return cls(
+            total=train.iters or (train.epochs or 0) * steps_per_epoch,
+            epoch=steps_per_epoch,
+            evaluate=every,
+            save=train.save_interval or every,
+            log=train.log_interval,
+        )
+
+
+class Trainer:
+    """Train `network` for `task` as `config` says, from the beginning or from a snapshot.
+
+    `train_batches` gives training batches, `eval_batches` a new pass over the evaluation samples
+    each time it is called; `keeper` stores snapshots and the best model.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        task: Task,
+        network: nn.Layer,
+        *,
+        train_batches: Loader,
+        eval_batches: Callable[[], Iterable[Sequence[Sample]]],
+        intervals: Intervals,
+        keeper: Keeper,
+        history: History,
+        observers: ObserverGroup,
+    ) -> None:
+        self.config = config
+        self.task = task
+        self.network = network
+        self.train_batches = train_batches
+        self.eval_batches = eval_batches
+        self.intervals = intervals
+        self.keeper = keeper
+        self.history = history
+        self.observers = observers
+        train = config.train
+        self.schedule = Schedule(train.schedule, train.learning_rate, intervals.total)
+        self.optimizer = create_optimizer(train.optimizer, network, train.learning_rate)
+        self.average = WeightAverage(network, train.ema_decay) if train.ema_decay else None
+        self.state = TrainState()
+        self._saved_step: int | None = None
+        self._saved_at = time.monotonic()
+        self._logged_at = time.monotonic()
+
+    def resume(self, snapshot: Mapping[str, bytes]) -> None:
+        """Go on from `snapshot`. Raises CheckpointError when it does not fit."""
+        self.state = put_back(snapshot, self.network, self.optimizer, self.average)
+        self._saved_step = self.state.step
+        self.history.cut(self.state.history_bytes)
+
+    def run(self) -> TrainState:
+        """Train to the end and give the final state.
+
+        Raises DivergedError, ExhaustedError, StorageError, WorkerError, DataError, and Interrupted
+        when a signal asked to stop; whatever it is, the newest snapshot stays good to go on from.
+        """
+        with StopSignals() as signals, self._progress() as progress:
+            if self.state.evaluation_due:
+                self._evaluate()
+            while not self._is_finished():
+                epoch, start = divmod(self.state.step, self.intervals.epoch)
+                for batch in self.train_batches.epoch(epoch, start=start):
+                    with _memory_errors(self.config):
+                        losses = self._step(batch)
+                    progress.update()
+                    progress.set_postfix(loss=f"{losses['loss']:.4f}", refresh=False)
+                    self._after_step()
+                    if signals.caught is not None:
+                        self._save()
+                        raise signals.interruption(self.state.step)
+                    if self._is_finished():
+                        break
+        return self.state
+
+    def _step(self, batch: Any) -> dict[str, float]:
+        """Train on one batch; give its losses."""
+        step, train = self.state.step, self.config.train
+        # All randomness on the device follows from the step, so there is no generator to save.
+        paddle.seed(int(np.random.SeedSequence([train.seed, step]).generate_state(1)[0] >> 1))
+        learning_rate = self.schedule.at(step)
+        self.optimizer.set_lr(learning_rate)
+        self.network.train()
+        losses = self.task.losses(self.network, batch)
+        values = {name: float(value) for name, value in losses.items()}
+        if not math.isfinite(values["loss"]):
+            raise DivergedError(
+                f"step {step}: the loss is {values['loss']} at learning rate {learning_rate:g}, on "
+                f"{', '.join(batch.sources)}. The newest checkpoint is from before it; lower "
+                "train.learning_rate or set train.optimizer.clip_norm, and check these files."
+            )
+        losses["loss"].backward()
+        self.optimizer.step()
+        self.optimizer.clear_grad()
+        self.state.step += 1
+        self.state.add_losses(values)
+        if self.average is not None:
+            self.average.update(self.state.step)
+        return values
+
+    def _after_step(self) -> None:
+        """Log, save and evaluate when it is time."""
+        step, every = self.state.step, self.intervals
+        is_last = step == every.total
+        if step % every.log == 0 or is_last:
+            self._log()
+        if step % every.evaluate == 0 or is_last:
+            self._save(evaluation_due=True)
+            self._evaluate()
+        elif step % every.save == 0 or self._is_overdue():
+            self._save()
+
+    def _is_finished(self) -> bool:
+        patience = self.config.train.patience
+        tired = patience is not None and self.state.evaluations_without_gain >= patience
+        return tired or self.state.step >= self.intervals.total
+
+    def _is_overdue(self) -> bool:
+        minutes = self.config.save.every_minutes
+        return minutes is not None and time.monotonic() - self._saved_at > 60 * minutes
+
+    def _log(self) -> None:
+        step, now = self.state.step, time.monotonic()
+        images = self.state.window_steps * self.config.train.batch_size
+        record = {
+            "event": "train",
+            "step": step,
+            "epoch": (step - 1) // self.intervals.epoch,
+            "learning_rate": self.schedule.at(step - 1),
+            **self.state.take_window(),
+            "images_per_second": round(images / max(now - self._logged_at, 1e-9), 2),
+            "time": round(time.time(), 3),
+        }
+        self._logged_at = now
+        self.history.add(record)
+        self.observers.logged(record)
+        log.info(
+            "step %d of %d: loss %.4f, learning rate %.3g, %.1f images/s",
+            step,
+            self.intervals.total,
+            record["loss"],
+            record["learning_rate"],
+            record["images_per_second"],
+        )
+
+    def _save(self, *, evaluation_due: bool = False) -> None:
+        """Save the state of this step, unless that has been done."""
+        if self._saved_step == self.state.step:
+            return
+        self.state.evaluation_due = evaluation_due
+        self.state.history_bytes = self.history.size_bytes()
+        snapshot = take_snapshot(self.network, self.optimizer, self.average, self.state)
+        self.keeper.save(self.state.step, snapshot)
+        self._saved_step, self._saved_at = self.state.step, time.monotonic()
+
+    def _evaluate(self) -> None:
+        """Evaluate the model that was just saved, and promote it when it is the best so far."""
+        begun = time.monotonic()
+        averaged = self.average.applied() if self.average is not None else nullcontext()
+        with averaged, _memory_errors(self.config):
+            scores = evaluate(self.task.session(self.network), self.task, self.eval_batches())
+            best = self.config.eval.best
+            if best not in scores:
+                raise ConfigError(
+                    f"eval.best: {best!r} is not among the metrics; there are {', '.join(scores)}"
+                )
+            self._promote(scores[best])
+        seconds = time.monotonic() - begun
+        record = {
+            "event": "eval",
+            "step": self.state.step,
+            **scores,
+            "best_score": self.state.best_score,
+            "seconds": round(seconds, 2),
+            "time": round(time.time(), 3),
+        }
+        self.state.evaluation_due = False
+        self.history.add(record)
+        self.observers.evaluated(record)
+        log.info(
+            "step %d: %s %s, best %s at step %s (evaluated in %.1f s)",
+            self.state.step,
+            best,
+            _shown(scores[best]),
+            _shown(self.state.best_score),
+            self.state.best_step,
+            seconds,
+        )
+        self._logged_at = time.monotonic()
+
+    def _promote(self, score: float | None) -> None:
+        state = self.state
+        gain = score is not None and (
+            state.best_score is None or score > state.best_score + self.config.train.min_delta
+        )
+        if not gain and state.best_step is not None:
+            state.evaluations_without_gain += 1
+            return
+        state.best_score, state.best_step, state.evaluations_without_gain = score, state.step, 0
+        self.keeper.promote(
+            take_snapshot(self.network, self.optimizer, self.average, state), score=score
+        )
+
+    @contextmanager
+    def _progress(self) -> Iterator[tqdm[Any]]:
+        with tqdm(
+            total=self.intervals.total,
+            initial=self.state.step,
+            desc=self.config.model.name,
+            unit="step",
+            disable=None,
+        ) as bar:
+            yield bar
+
+
+@contextmanager
+def _memory_errors(config: Config) -> Iterator[None]:
+    """Say in words what an exhausted memory means."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # Paddle has no class of its own for this: the kind stands in the text
+        if not isinstance(error, MemoryError) and "ResourceExhausted" not in str(error):
+            raise
+        width, height = config.train.crop_size
+        raise ExhaustedError(
+            f"out of memory with train.batch_size={config.train.batch_size} and "
+            f"train.crop_size={width}x{height}: lower one of them. The state before this step is "
+            "saved as of the newest checkpoint."
+        ) from error
+
+
+def _shown(score: float | None) -> str:
+    return "undefined" if score is None else f"{score:.4f}"
