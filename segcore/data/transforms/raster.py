@@ -1,0 +1,67 @@
+"""Changes of size of images and labels, through OpenCV, which drops a single channel's axis.
+
+Sizes are (H, W) in pixels. Labels are never interpolated: a mixture of classes is no class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from segcore.tasks.sample import Sample
+
+__all__ = ["INTERPOLATIONS", "Interpolation", "crop", "pad", "resize", "with_channels"]
+
+Interpolation = Literal["NEAREST", "LINEAR", "CUBIC", "AREA", "LANCZOS4"]
+INTERPOLATIONS: tuple[Interpolation, ...] = ("NEAREST", "LINEAR", "CUBIC", "AREA", "LANCZOS4")
+
+
+def resize(
+    sample: Sample, size: tuple[int, int], interpolation: Interpolation = "LINEAR"
+) -> Sample:
+    """Bring image and label to `size`, at least one pixel a side."""
+    import cv2
+
+    height, width = max(size[0], 1), max(size[1], 1)
+    if (height, width) == sample.size:
+        return sample
+    image = cv2.resize(
+        sample.image, (width, height), interpolation=getattr(cv2, f"INTER_{interpolation}")
+    )
+    label = sample.label
+    if label is not None:
+        label = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST)
+    return replace(sample, image=with_channels(image), label=label)
+
+
+def pad(sample: Sample, size: tuple[int, int], pixel: float, label_value: int) -> Sample:
+    """Extend image and label to the right and the bottom up to `size`; larger sides stay.
+
+    On uint8 images a `pixel` of 127.5 becomes 128.
+    """
+    import cv2
+
+    below, right = max(size[0] - sample.size[0], 0), max(size[1] - sample.size[1], 0)
+    if below == 0 and right == 0:
+        return sample
+    border = (0, below, 0, right, cv2.BORDER_CONSTANT)
+    image = cv2.copyMakeBorder(sample.image, *border, value=(pixel,) * 4)
+    label = sample.label
+    if label is not None:
+        label = cv2.copyMakeBorder(label, *border, value=label_value)
+    return replace(sample, image=with_channels(image), label=label)
+
+
+def crop(sample: Sample, top: int, left: int, size: tuple[int, int]) -> Sample:
+    """Cut the window of `size` whose first pixel is (`top`, `left`) out of image and label."""
+    window = slice(top, top + size[0]), slice(left, left + size[1])
+    label = None if sample.label is None else sample.label[window]
+    return replace(sample, image=sample.image[window], label=label)
+
+
+def with_channels(image: np.ndarray) -> np.ndarray:
+    """Give (H, W, 1) for (H, W), and anything else as it is."""
+    return image[..., np.newaxis] if image.ndim == 2 else image
