@@ -1,0 +1,40 @@
+"""Build networks and backbones by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import paddle
+
+    from segcore.nn.backbone import Backbone
+
+__all__ = ["build_backbone", "build_model"]
+
+
+def build_model(name: str, num_classes: int = 19, **options: Any) -> paddle.nn.Layer:
+    """Build the network `name` with random weights.
+
+    In eval mode `forward(images)` of images (N, in_channels, H, W) gives a list whose first element
+    is the logits (N, num_classes, H, W). Raises UnknownNameError or PluginMissingError for a name
+    that no installed plugin offers, ConfigError for options that the model does not have.
+    """
+    from segcore.discovery.catalogue import get_catalogue
+
+    catalogue = get_catalogue()
+    return catalogue.build_model(catalogue.models.find(name), num_classes, options)
+
+
+def build_backbone(name: str, **options: Any) -> Backbone:
+    """Build the backbone `name` that any plugin offers, with random weights.
+
+    Raises UnknownNameError for a name that no installed plugin offers, ConfigError for options that
+    the backbone does not have.
+    """
+    from segcore.discovery.build import validate_options
+    from segcore.discovery.catalogue import get_catalogue
+
+    entry = get_catalogue().backbones.find(name)
+    checked = validate_options(entry, options)
+    backbone: Backbone = entry.load_target()(**({} if checked is None else dict(checked)))
+    return backbone

@@ -1,0 +1,114 @@
+"""The loss of a training: a weighted sum over losses and over the outputs of the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from paddle import nn
+
+from segcore.errors import ConfigError
+
+if TYPE_CHECKING:
+    from segcore.config.schema import Config, LossTerm
+    from segcore.discovery.catalogue import Catalogue
+
+__all__ = ["SumOfLosses", "Term", "build_loss"]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loss with its name, for logs, and its factor in the sum."""
+
+    name: str
+    loss: nn.Layer
+    weight: float = 1.0
+
+
+class SumOfLosses(nn.Layer):
+    """Apply every term to every output of a network and add everything up.
+
+    `output_weights` has one factor for each output; None is 1 for all of them.
+    """
+
+    def __init__(
+        self, terms: Sequence[Term], output_weights: Sequence[float] | None = None
+    ) -> None:
+        super().__init__()
+        self.terms = tuple(terms)
+        self.losses = nn.LayerList([term.loss for term in terms])
+        self.output_weights = None if output_weights is None else tuple(output_weights)
+
+    @classmethod
+    def from_config(cls, config: Config, catalogue: Catalogue) -> SumOfLosses:
+        """Build what `train.losses` and `train.output_weights` describe.
+
+        Raises UnknownNameError for a loss that nobody offers, ConfigError for wrong options.
+        """
+        terms = [
+            Term(term.type, build_loss(term, config.data.ignore_index, catalogue), term.weight)
+            for term in config.train.losses
+        ]
+        return cls(terms, config.train.output_weights)
+
+    def forward(self, outputs: Any, labels: Any) -> Mapping[str, Any]:
+        """Give the sum as `loss`, and each term's weighted part of it under the term's name.
+
+        `outputs` is a tensor (N, C, H, W) or a sequence of them, `labels` is (N, H, W). The parts
+        are detached; there are none where a single term would repeat the sum. A second term of
+        one name is told apart by `_2`. Raises ConfigError when `output_weights` does not fit.
+        """
+        outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+        weights = self._weights(len(outputs))
+        parts: dict[str, Any] = {}
+        for term in self.terms:
+            values = [
+                term.loss(output, labels) * (weight * term.weight)
+                for output, weight in zip(outputs, weights, strict=True)
+                if weight != 0.0
+            ]
+            parts[_free_name(term.name, parts)] = sum(values[1:], values[0])
+        total, *others = parts.values()
+        for other in others:
+            total = total + other
+        if not others:
+            return {"loss": total}
+        return {"loss": total, **{name: part.detach() for name, part in parts.items()}}
+
+    def _weights(self, count: int) -> tuple[float, ...]:
+        if self.output_weights is None:
+            return (1.0,) * count
+        if len(self.output_weights) != count:
+            raise ConfigError(
+                f"train.output_weights has {len(self.output_weights)} values "
+                f"{list(self.output_weights)}, but the network has {count} outputs in training: "
+                f"give one factor for each, or leave it out for 1 everywhere."
+            )
+        if not any(self.output_weights):
+            raise ConfigError("train.output_weights: all are 0, so nothing would be learnt.")
+        return self.output_weights
+
+
+def build_loss(term: LossTerm, ignore_index: int, catalogue: Catalogue) -> nn.Layer:
+    """Build the loss of `term`; its own `ignore_index`, where null, becomes the run's.
+
+    Raises UnknownNameError for a loss that nobody offers, ConfigError for wrong options.
+    """
+    from segcore.discovery.build import validate_options
+
+    entry = catalogue.losses.find(term.type)
+    options = validate_options(entry, term.options)
+    values = {} if options is None else dict(options)
+    if "ignore_index" in values and values["ignore_index"] is None:
+        values["ignore_index"] = ignore_index
+    loss: nn.Layer = entry.load_target()(**values)
+    return loss
+
+
+def _free_name(name: str, taken: Mapping[str, Any]) -> str:
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = f"{name}_{number}"
+    return free

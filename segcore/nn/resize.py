@@ -1,0 +1,29 @@
+"""Change the size of feature maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import paddle
+from paddle.nn import functional
+
+__all__ = ["resize", "spatial_size"]
+
+
+def spatial_size(x: Any) -> Any:
+    """Give (H, W) of a tensor (N, C, H, W): integers, or a tensor while a graph is being traced.
+
+    Exported graphs take images of any size, so they must ask for the size when they run.
+    """
+    return x.shape[2:] if paddle.in_dynamic_mode() else paddle.shape(x)[2:]
+
+
+def resize(x: Any, size: Any, mode: str = "bilinear") -> Any:
+    """Resize (N, C, H, W) to `size` (H, W), pixel centres aligned and corners not.
+
+    Where the size is right already, which both modes leave exactly as it is, nothing is done.
+    """
+    if paddle.in_dynamic_mode() and list(x.shape[2:]) == list(size):
+        return x
+    # "nearest" takes no align_corners=True; False is the default of every mode
+    return functional.interpolate(x, size, mode=mode, align_corners=False)
