@@ -13,7 +13,8 @@
     │   ├── WeightsError                a file of weights, or weights that do not fit
     │   ├── CheckpointError             no usable checkpoint, or one of another run
     │   ├── RunLockedError              another process works in the run folder
-    │   └── OutputError                 the place to write to cannot be written
+    │   ├── OutputError                 the place to write to cannot be written
+    │   └── ExportError                 the model cannot be exported to, or run from, that format
     ├── MissingError                 3  something needed is not there
     │   ├── PluginMissingError          the plugin that offers it is not installed
     │   ├── PluginBrokenError           the plugin is installed, but cannot be used
@@ -44,6 +45,7 @@ __all__ = [
     "DeviceMissingError",
     "DivergedError",
     "ExhaustedError",
+    "ExportError",
     "FrameworkMissingError",
     "ImageError",
     "Interrupted",
@@ -125,6 +127,10 @@ class RunLockedError(RequestError):
 
 class OutputError(RequestError):
     """The place to write to cannot be used."""
+
+
+class ExportError(RequestError):
+    """A model cannot be exported to a format, or an exported model cannot be used."""
 
 
 class MissingError(SegcoreError):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from segcore.config.schema import Config
     from segcore.tasks.sample import Sample
+    from segcore.tasks.task import Task
 
 
 @runtime_checkable
@@ -159,10 +160,12 @@ class Runtime(Protocol):
 class Exporter(Protocol):
     """A format that trained networks are exported to."""
 
-    def export(self, network: paddle.nn.Layer, config: Config, output: Path) -> list[Path]:
-        """Write the files of the exported model into the new folder `output`.
+    def export(self, network: paddle.nn.Layer, task: Task, output: Path) -> list[Path]:
+        """Write the files of the exported model into the new, empty folder `output`.
 
-        `network` is what the task wants exported (class maps in the graph for semantic tasks).
-        The caller moves the folder to its final name, so a half-written export is never seen.
+        `network` is `task.inference_network(...)` in eval mode (class maps in the graph for
+        semantic tasks) and `task.input_specs()` describes its inputs. Raises ExportError when the
+        exported model does not compute what `network` computes. The caller moves the folder to
+        its final name, so a half-written export is never seen.
         """
         ...

@@ -1,0 +1,64 @@
+"""Import PaddlePaddle, once, with the threads that this machine has."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from segcore.errors import FrameworkMissingError
+
+__all__ = ["available_cpus", "essence", "require_paddle"]
+
+# Where the sentence stands in what Paddle raises: "(InvalidArgument) ..." below a C++ stack, or
+# "ValueError: ..." below an excerpt of the code that it was tracing.
+_SENTENCE = re.compile(r"\([A-Z]\w+\) |\w+(?:Error|Exception): ")
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def require_paddle() -> Any:
+    """Import paddle and return it. Raises FrameworkMissingError with the line that installs it.
+
+    The number of threads is settled first: importing paddle sets OMP_NUM_THREADS to 1 where it is
+    not set, which costs a third of the speed on two cores, and it cannot be mended afterwards.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(available_cpus()))
+    try:
+        return import_module("paddle")
+    except ModuleNotFoundError as error:
+        if error.name == "paddle":
+            raise FrameworkMissingError(
+                "PaddlePaddle is not installed. Install it for the CPU with "
+                '`pip install "segcore[cpu]"`, or for NVIDIA GPUs with `pip install "segcore[gpu]"`'
+            ) from error
+        raise FrameworkMissingError(
+            f"PaddlePaddle is installed, but needs the module {error.name!r}, which is not: "
+            '`pip install "segcore[cpu]"` (or "segcore[gpu]") installs what it needs'
+        ) from error
+    except (ImportError, OSError) as error:
+        raise FrameworkMissingError(
+            f"PaddlePaddle is installed, but cannot be imported: {error}. Install one build of it "
+            'anew: `pip install --force-reinstall "segcore[cpu]"` (or "segcore[gpu]")'
+        ) from error
+
+
+def available_cpus() -> int:
+    """Count the CPUs that this process may use: its affinity, and the quota of its container."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cpus = allowed or 1
+    try:
+        quota, period = _CPU_QUOTA.read_text().split()
+        if quota != "max":
+            cpus = min(cpus, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        pass  # no control groups here, so no quota
+    return cpus
+
+
+def essence(error: BaseException) -> str:
+    """Give the one line of an error of Paddle that says what is wrong, without the stack in it."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    sentences = [line for line in lines if _SENTENCE.match(line)]
+    return (sentences or lines or [repr(error)])[-1]

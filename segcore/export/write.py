@@ -1,0 +1,54 @@
+"""Export a network into a folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segcore.checkpoint.files import DISK, replace_folder, storage_errors, temporary_name
+
+if TYPE_CHECKING:
+    import paddle
+
+    from segcore.protocols import Exporter
+    from segcore.tasks.task import Task
+
+__all__ = ["evaluating", "write_export"]
+
+
+def write_export(
+    network: paddle.nn.Layer, task: Task, output: Path, format_name: str = "paddle"
+) -> list[Path]:
+    """Export `network`, as training holds it, into the folder `output`; give the files there.
+
+    What `output` held before stays until the new export is complete and compared. `network` keeps
+    its weights and its mode. Raises UnknownNameError for an unknown format, ExportError when the
+    network cannot be exported, StorageError when the folder cannot be written.
+    """
+    exporter: Exporter = task.catalogue.exporters.find(format_name).spec.load_target()()
+    unfinished = output.with_name(temporary_name("export"))
+    with storage_errors(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        DISK.mkdir(unfinished)
+    try:
+        inference_network = task.inference_network(network)
+        with evaluating(inference_network), storage_errors(output):
+            written = exporter.export(inference_network, task, unfinished)
+        replace_folder(unfinished, output)
+    finally:
+        DISK.remove_tree(unfinished)
+    return [output / path.name for path in written]
+
+
+@contextmanager
+def evaluating(network: paddle.nn.Layer) -> Iterator[None]:
+    """Put `network` into eval mode, and afterwards every layer back into the mode that it had."""
+    training = [layer for layer in network.sublayers(include_self=True) if layer.training]
+    network.eval()
+    try:
+        yield
+    finally:
+        for layer in training:
+            layer.training = True

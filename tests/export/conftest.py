@@ -1,0 +1,79 @@
+"""A small network with a resize in it, and the task and catalogue around it."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from segcore.config.schema import Config
+from segcore.specs import ExporterSpec, TransformSpec
+
+
+class Registry(dict):
+    def find(self, name):
+        return SimpleNamespace(spec=self[name])
+
+
+@pytest.fixture(scope="session")
+def catalogue():
+    return SimpleNamespace(
+        exporters=Registry(
+            paddle=ExporterSpec(name="paddle", target="segcore.export.paddle:PaddleExporter")
+        ),
+        transforms=Registry(
+            Normalize=TransformSpec(
+                name="Normalize",
+                target="segcore.data.transforms.normalize:Normalize",
+                options="segcore.data.transforms.normalize:Normalize",
+            )
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def config():
+    return Config.model_validate(
+        {
+            "model": {"name": "PP-LiteSeg-T"},
+            "data": {"path": "/home/me/images", "num_classes": 3, "mean": [0.4, 0.5, 0.6]},
+        }
+    )
+
+
+@pytest.fixture
+def network():
+    import paddle
+    from paddle import nn
+
+    class Halved(nn.Layer):
+        """Convolve at half the size and come back, with batch norm and dropout between."""
+
+        def __init__(self):
+            super().__init__()
+            self.down = nn.Conv2D(3, 8, 3, stride=2, padding=1)
+            self.norm = nn.BatchNorm2D(8)
+            self.drop = nn.Dropout(0.5)
+            self.head = nn.Conv2D(8, 3, 1)
+
+        def forward(self, x):
+            y = self.head(self.drop(nn.functional.relu(self.norm(self.down(x)))))
+            return [nn.functional.interpolate(y, size=paddle.shape(x)[2:], mode="bilinear")]
+
+    paddle.seed(0)
+    return Halved()
+
+
+@pytest.fixture
+def task(config, catalogue):
+    """The network's task, without the losses that only training needs."""
+    import paddle
+
+    from segcore.tasks.semantic import ClassMapNetwork
+
+    return SimpleNamespace(
+        name="semantic",
+        config=config,
+        catalogue=catalogue,
+        class_names=("background", "disc", "cup"),
+        input_specs=lambda: [paddle.static.InputSpec([None, 3, None, None], "float32", "x")],
+        inference_network=ClassMapNetwork,
+    )
