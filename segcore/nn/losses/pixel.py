@@ -72,6 +72,15 @@ class PixelLabels:
             hot = functional.one_hot(self.filled().squeeze(1), self.num_classes)
             return hot.transpose([0, 3, 1, 2]) * self.valid
 
+    def targets(self) -> Any:
+        """Give the answers to one binary question a channel: (N, C, H, W), 0.0 where ignored.
+
+        A single channel asks for class 1, several ask for a class each.
+        """
+        if self.num_classes == 1:
+            return self.filled().astype(self.valid.dtype)
+        return self.one_hot()
+
 
 def pixel_cross_entropy(logits: Any, labels: PixelLabels) -> Any:
     """Give -log softmax(logits)[label] of each pixel: (N, 1, H, W), 0 where ignored."""
