@@ -10,7 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from segcore.errors import FrameworkMissingError, PluginBrokenError
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -41,11 +44,63 @@ class Spec:
             raise ValueError(
                 f"{self.kind} name {self.name!r}: must be text without a slash or outer spaces"
             )
+        if not isinstance(self.aliases, tuple):  # a lone string would count as its letters
+            raise ValueError(f"{self.kind} {self.name!r}: aliases must be a tuple of names")
         for where, value in (("target", self.target), ("options", self.options)):
             if isinstance(value, str) and not _IMPORT_STRING.match(value):
                 raise ValueError(
-                    f"{self.kind} {self.name!r}: {where} {value!r} is not 'package.module:attribute'"
+                    f"{self.kind} {self.name!r}: {where} {value!r} is not "
+                    "'package.module:attribute'"
                 )
+
+    def load_target(self) -> Any:
+        """Import what builds the component.
+
+        Raises PluginBrokenError where the import string leads nowhere, and FrameworkMissingError
+        where the code needs PaddlePaddle and there is none.
+        """
+        return _load(self, "target", self.target)
+
+    def load_options(self) -> type[BaseModel] | None:
+        """Import the pydantic model of the options; None when the component takes none.
+
+        Raises PluginBrokenError where it cannot be imported or is no pydantic model.
+        """
+        if self.options is None:
+            return None
+        model: Any = self.options
+        if isinstance(self.options, str):
+            model = _load(self, "options", self.options)
+        if not hasattr(model, "model_validate"):
+            raise PluginBrokenError(
+                f"{self.kind} {self.name!r}: options {self.options!r} is no pydantic model; "
+                "report it to the authors of the plugin"
+            )
+        return model  # type: ignore[no-any-return]
+
+
+def _load(spec: Spec, what: str, import_string: str) -> Any:
+    module, _, path = import_string.partition(":")
+    where = f"{spec.kind} {spec.name!r}: {what} {import_string!r}"
+    try:
+        found: Any = import_module(module)
+        for attribute in path.split("."):
+            found = getattr(found, attribute)
+    except ModuleNotFoundError as error:
+        if error.name == "paddle":
+            raise FrameworkMissingError(
+                f"{spec.kind} {spec.name!r} needs PaddlePaddle, which is not installed; "
+                'run: pip install "segcore[cpu]" (or "segcore[gpu]" for NVIDIA GPUs)'
+            ) from error
+        raise PluginBrokenError(
+            f"{where} cannot be imported: {error}; install what is missing, or reinstall the plugin"
+        ) from error
+    except Exception as error:
+        raise PluginBrokenError(
+            f"{where} cannot be imported: {type(error).__name__}: {error}; reinstall the plugin, "
+            "or report it to its authors"
+        ) from error
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,216 @@
+"""segcore's own components, declared through the same hooks as any plugin's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from segcore.plugin import (
+    BackboneSpec,
+    CommandSpec,
+    DatasetFormatSpec,
+    DeviceSpec,
+    ExporterSpec,
+    LossSpec,
+    MetricSpec,
+    ModelSpec,
+    ObserverSpec,
+    RuntimeSpec,
+    TaskSpec,
+    TransformSpec,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_TRANSFORMS = {
+    "Normalize": ("normalize", "Scale to 0..1, subtract the mean, divide by the deviation"),
+    "Resize": ("resize", "Resize to a given size"),
+    "ResizeByLong": ("resize", "Resize so that the long side has a given length"),
+    "ResizeByShort": ("resize", "Resize so that the short side has a given length"),
+    "LimitLong": ("resize", "Resize where the long side is outside given limits"),
+    "ResizeStepScaling": ("resize", "Resize by a random factor from an even grid"),
+    "Padding": ("pad", "Pad to a given size"),
+    "PaddingByAspectRatio": ("pad", "Pad to a given aspect ratio"),
+    "RandomPaddingCrop": ("crop", "Crop at random, padding what is too small"),
+    "RandomHorizontalFlip": ("flip", "Mirror left and right at random"),
+    "RandomVerticalFlip": ("flip", "Mirror top and bottom at random"),
+    "RandomRotation": ("rotate", "Rotate by a random angle"),
+    "RandomScaleAspect": ("scale_aspect", "Crop a random area and aspect, then resize back"),
+    "RandomBlur": ("blur", "Blur at random"),
+    "RandomDistort": ("distort", "Change brightness, contrast, saturation and hue at random"),
+}
+
+_LOSSES = {
+    "CrossEntropyLoss": ("cross_entropy", "Cross entropy with class weights and hard pixels"),
+    "OhemCrossEntropyLoss": ("ohem", "Cross entropy over the hardest pixels"),
+    "BCELoss": ("bce", "Binary cross entropy"),
+    "DiceLoss": ("dice", "One minus the Dice coefficient"),
+    "LovaszSoftmaxLoss": ("lovasz", "Lovász extension of the Jaccard loss, for softmax"),
+    "LovaszHingeLoss": ("lovasz", "Lovász extension of the Jaccard loss, for two classes"),
+    "FocalLoss": ("focal", "Focal loss for two classes"),
+    "MultiClassFocalLoss": ("focal", "Focal loss for any number of classes"),
+}
+
+_COMMANDS = {
+    "train": "Train a model on a dataset",
+    "eval": "Measure a trained model",
+    "predict": "Segment images and draw the result",
+    "export": "Export a trained model",
+    "data": "Draw, check and convert datasets",
+    "models": "List the models at hand, or describe one",
+    "plugins": "List, describe, check and start plugins",
+    "config": "Show and check configurations",
+    "doctor": "Look at the installation and say what is wrong with it",
+}
+
+
+@hookimpl
+def segcore_build_model(spec: ModelSpec, num_classes: int, options: BaseModel | None) -> Any:
+    """Call what the spec names, with the class count and the options as keywords."""
+    names = () if options is None else type(options).model_fields
+    keywords = {name: getattr(options, name) for name in names}
+    return spec.load_target()(num_classes=num_classes, **keywords)
+
+
+@hookimpl
+def segcore_models() -> list[ModelSpec]:
+    """Declare no networks: every family is a plugin of its own."""
+    return []
+
+
+@hookimpl
+def segcore_backbones() -> list[BackboneSpec]:
+    """Declare the feature extractors that several families share."""
+    return [
+        BackboneSpec(
+            name=name,
+            target=f"segcore.nn.backbones.stdc:{name.lower()}",
+            summary=f"Short-term dense concatenation network, {size}",
+        )
+        for name, size in (("STDC1", "small"), ("STDC2", "large"))
+    ]
+
+
+@hookimpl
+def segcore_losses() -> list[LossSpec]:
+    """Declare the losses."""
+    return [
+        LossSpec(
+            name=name,
+            target=f"segcore.nn.losses.{module}:{name}",
+            options=f"segcore.nn.losses.options:{name}Options",
+            summary=summary,
+        )
+        for name, (module, summary) in _LOSSES.items()
+    ]
+
+
+@hookimpl
+def segcore_metrics() -> list[MetricSpec]:
+    """Declare the metrics."""
+    return [
+        MetricSpec(
+            name="SegmentationMetrics",
+            target="segcore.tasks.metrics:SegmentationMetrics",
+            options="segcore.tasks.metric_options:SegmentationMetricsOptions",
+            summary="IoU, accuracies, precision, recall, F1, Dice, kappa, confusion matrix",
+        )
+    ]
+
+
+@hookimpl
+def segcore_transforms() -> list[TransformSpec]:
+    """Declare the transforms; a transform is its own option model."""
+    return [
+        TransformSpec(
+            name=name,
+            target=f"segcore.data.transforms.{module}:{name}",
+            options=f"segcore.data.transforms.{module}:{name}",
+            summary=summary,
+        )
+        for name, (module, summary) in _TRANSFORMS.items()
+    ]
+
+
+@hookimpl
+def segcore_tasks() -> list[TaskSpec]:
+    """Declare the tasks."""
+    return [
+        TaskSpec(
+            name="semantic",
+            target="segcore.tasks.semantic:SemanticTask",
+            summary="A class for every pixel",
+        )
+    ]
+
+
+@hookimpl
+def segcore_dataset_formats() -> list[DatasetFormatSpec]:
+    """Declare the layouts of datasets."""
+    return [
+        DatasetFormatSpec(
+            name="SegDataset",
+            target="segcore.data.segdataset:SegDatasetFormat",
+            summary="images/, annotations/, train.txt, val.txt, labels.txt",
+        )
+    ]
+
+
+@hookimpl
+def segcore_exporters() -> list[ExporterSpec]:
+    """Declare the formats of exported models."""
+    return [
+        ExporterSpec(
+            name="paddle",
+            target="segcore.export.paddle:PaddleExporter",
+            summary="Static graph for Paddle Inference, in PaddleX's layout",
+        )
+    ]
+
+
+@hookimpl
+def segcore_devices() -> list[DeviceSpec]:
+    """Declare the kinds of devices."""
+    return [
+        DeviceSpec(name="cpu", target="segcore.devices.cpu:CPU", summary="The processor"),
+        DeviceSpec(name="gpu", target="segcore.devices.gpu:GPU", summary="NVIDIA GPUs"),
+    ]
+
+
+@hookimpl
+def segcore_runtimes() -> list[RuntimeSpec]:
+    """Declare the engines of inference."""
+    return [
+        RuntimeSpec(
+            name="paddle",
+            target="segcore.inference.paddle:PaddleInference",
+            summary="Paddle Inference, on exported graphs",
+        ),
+        RuntimeSpec(
+            name="eager",
+            target="segcore.inference.eager:Eager",
+            summary="The network as it was trained, on weights and configuration",
+        ),
+    ]
+
+
+@hookimpl
+def segcore_observers() -> list[ObserverSpec]:
+    """Declare the observers of trainings."""
+    return [
+        ObserverSpec(
+            name="CSVLog",
+            target="segcore.engine.observers:CSVLog",
+            summary="Scores of every evaluation in evaluations.csv",
+        )
+    ]
+
+
+@hookimpl
+def segcore_commands() -> list[CommandSpec]:
+    """Declare the verbs of the command line."""
+    return [
+        CommandSpec(name=name, target=f"segcore.cli.{name}:{name}_command", summary=summary)
+        for name, summary in _COMMANDS.items()
+    ]

@@ -1,0 +1,180 @@
+"""The entry point of the command line: global options, and errors as exit codes.
+
+0 done; 1 a check says no; 2 the request is wrong; 3 something is missing; 4 the run could not go
+on; 70 a defect of segcore; 130 or 143 interrupted; 141 nobody reads the output any more.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from segcore import __version__
+from segcore.cli.group import CommandLine, switch_off
+from segcore.cli.messages import printable, say
+from segcore.errors import ExhaustedError, SegcoreError
+
+__all__ = ["main", "run", "segcore_command"]
+
+_DEFECT = SegcoreError.exit_code
+_BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells count it
+_TRACE_FRAMES = 4
+
+
+@click.group(
+    cls=CommandLine,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", message="segcore %(version)s")
+@click.option("--debug", is_flag=True, help="Show the full trace of errors.")
+@click.option(
+    "--no-plugin",
+    metavar="NAME",
+    multiple=True,
+    is_eager=True,
+    expose_value=False,
+    callback=switch_off,
+    help="Leave out a plugin, by its name or its distribution's. May be repeated.",
+)
+@click.pass_context
+def segcore_command(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001  read by run()
+    """Image segmentation on PaddlePaddle: train, measure, predict, export."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    code = run(sys.argv[1:])
+    # a pipe may break as late as in the last flush
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _forget_stdout()
+        code = _BROKEN_PIPE if code == 0 else code
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911  one return for each way to end
+    """Run the command line and give its exit code; nothing is raised."""
+    _prepare_streams()
+    debug = "--debug" in _global_options(arguments)
+    try:
+        result = segcore_command.main(list(arguments), prog_name="segcore", standalone_mode=False)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        say(_usage(error))
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        say("segcore: interrupted")
+        return 130
+    except SegcoreError as error:
+        return _fail(error, debug)
+    except MemoryError as error:
+        _trace_if(debug, error)
+        say("segcore: out of memory; use smaller images, crops or batches")
+        return ExhaustedError.exit_code
+    # the outermost frame: whatever else arrives here is a defect, and is reported as one
+    except Exception as error:  # noqa: BLE001
+        if isinstance(error, OSError) and error.errno == errno.EPIPE:
+            _forget_stdout()
+            return _BROKEN_PIPE
+        return _report_defect(error, debug)
+    return result if isinstance(result, int) else 0
+
+
+def _prepare_streams() -> None:
+    """Make output possible whatever the locale, and whichever stream was closed from outside."""
+    # a closed stdout would hand its number to the next file that is opened
+    for descriptor in (0, 1, 2):
+        if not _is_open(descriptor):
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  stays open
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+def _forget_stdout() -> None:
+    """Send what is still buffered nowhere, so that the interpreter ends without complaint."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+def _global_options(arguments: Sequence[str]) -> Sequence[str]:
+    for position, argument in enumerate(arguments):
+        if not argument.startswith("-") and arguments[position - 1 : position] != ["--no-plugin"]:
+            return arguments[:position]
+    return arguments
+
+
+def _usage(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return f"segcore: {error.format_message()}"
+    return f"{context.command_path}: {error.format_message()} (see {context.command_path} --help)"
+
+
+def _fail(error: SegcoreError, debug: bool) -> int:
+    if error.exit_code == _DEFECT:
+        return _report_defect(error, debug)
+    _trace_if(debug, error)
+    say(f"segcore: {error}")
+    return error.exit_code
+
+
+def _trace_if(debug: bool, error: BaseException) -> None:
+    if debug:
+        import traceback
+
+        say("".join(traceback.format_exception(error)).rstrip())
+
+
+def _report_defect(error: Exception, debug: bool) -> int:
+    """Say that segcore is at fault, with a short trace and where the long one is."""
+    import traceback
+
+    trace = "".join(traceback.format_exception(error))
+    shown = trace if debug else "".join(traceback.format_exception(error, limit=-_TRACE_FRAMES))
+    say(shown.rstrip())
+    say(
+        f"segcore {__version__}: this is a defect of segcore or of a plugin, not of your data. "
+        f"{_write_log(trace)}"
+    )
+    return _DEFECT
+
+
+def _write_log(trace: str) -> str:
+    import tempfile
+
+    from segcore.checkpoint.files import write_atomic
+
+    path = Path(tempfile.gettempdir(), f"segcore-defect-{os.getpid()}.log")
+    command = " ".join(sys.argv)
+    text = printable(f"segcore {__version__}, Python {sys.version}\n{command}\n\n{trace}")
+    try:
+        write_atomic(path, text.encode("utf-8"))
+    except (SegcoreError, OSError) as error:
+        return f"Its log could not be written ({error})."
+    return f"Please report it with the log: {path}"

@@ -1,0 +1,322 @@
+"""The catalogue: every component of every plugin, by kind and name.
+
+Names are found ignoring case, `-`, `_` and spaces, and by alias. A name that several plugins offer
+must be qualified (`segcore-pplite/PP-LiteSeg-T`); only segcore's own components keep their bare
+names, so that installing a plugin never changes what existing configurations mean.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from segcore import __version__, specs
+from segcore.discovery.find import FoundPlugin, find_plugins
+from segcore.discovery.load import DECLARING_HOOKS, Plugin, disable, load_plugin
+from segcore.discovery.names import distribution_key, name_key, nearest
+from segcore.errors import (
+    AmbiguousNameError,
+    SegcoreError,
+    UnknownNameError,
+)
+
+if TYPE_CHECKING:
+    import paddle
+    from pydantic import BaseModel
+
+__all__ = ["BUILTIN", "DISABLE_VARIABLE", "Catalogue", "Entry", "Registry", "get_catalogue"]
+
+DISABLE_VARIABLE = "SEGCORE_DISABLE_PLUGINS"
+
+BUILTIN = FoundPlugin(
+    name="builtin",
+    value="segcore.builtin",
+    distribution="segcore",
+    version=__version__,
+    requirements=("segcore",),
+)
+
+S = TypeVar("S", bound=specs.Spec)
+
+
+@dataclass(frozen=True)
+class Entry(Generic[S]):
+    """A component, and the plugin that it comes from."""
+
+    spec: S
+    plugin: Plugin
+
+    @property
+    def name(self) -> str:
+        """Canonical bare name."""
+        return self.spec.name
+
+    @property
+    def qualified(self) -> str:
+        """Name that is unique whatever else is installed: `distribution/Name`."""
+        return f"{self.plugin.distribution}/{self.spec.name}"
+
+    @property
+    def is_builtin(self) -> bool:
+        """Whether segcore itself offers it."""
+        return self.plugin.found is BUILTIN
+
+    def load_target(self) -> Any:
+        """Import what builds the component; see `Spec.load_target`."""
+        return self.spec.load_target()
+
+    def load_options(self) -> type[BaseModel] | None:
+        """Import the model of the options; see `Spec.load_options`."""
+        return self.spec.load_options()
+
+
+class Registry(Generic[S]):
+    """The components of one kind.
+
+    Iteration gives every entry, segcore's own first, then by distribution.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        entries: Iterable[Entry[S]],
+        explain: Callable[[Registry[S], str], Entry[S]],
+    ) -> None:
+        self.kind = kind
+        self._entries = tuple(entries)
+        self._explain = explain
+        self._by_key: dict[str, list[Entry[S]]] = {}
+        for entry in self._entries:
+            for key in dict.fromkeys(map(name_key, (entry.name, *entry.spec.aliases))):
+                self._by_key.setdefault(key, []).append(entry)
+
+    def __iter__(self) -> Iterator[Entry[S]]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self._candidates(name))
+
+    def names(self) -> list[str]:
+        """List the names to type, sorted: bare where that is enough, else qualified."""
+        return sorted(map(self.shown_name, self._entries), key=str.casefold)
+
+    def shown_name(self, entry: Entry[S]) -> str:
+        """Give the shortest name that finds `entry`."""
+        rivals = self._by_key[name_key(entry.name)]
+        return (
+            entry.name
+            if len(rivals) == 1 or rivals[0] is entry is self._own(rivals)
+            else (entry.qualified)
+        )
+
+    def find(self, name: str) -> Entry[S]:
+        """Give the component of that name, alias or qualified name.
+
+        Raises UnknownNameError with the nearest names, AmbiguousNameError with the qualified ones,
+        PluginMissingError or PluginBrokenError where a known plugin that offers it cannot be used.
+        """
+        candidates = self._candidates(name)
+        if not candidates:
+            return self._explain(self, name)
+        own = self._own(candidates)
+        if own is not None:
+            return own
+        if len(candidates) > 1:
+            qualified = " or ".join(entry.qualified for entry in candidates)
+            raise AmbiguousNameError(
+                f"{self.kind} {name!r}: several plugins offer that name; write {qualified}"
+            )
+        return candidates[0]
+
+    def clashes(self) -> dict[str, list[Entry[S]]]:
+        """Give the names that more than one plugin offers, with all who offer them."""
+        return {
+            rivals[0].name: rivals
+            for rivals in self._by_key.values()
+            if len({entry.plugin.found for entry in rivals}) > 1
+        }
+
+    def spellings(self) -> list[str]:
+        """List every name and alias."""
+        return [name for entry in self for name in (entry.name, *entry.spec.aliases)]
+
+    def _candidates(self, name: str) -> list[Entry[S]]:
+        distribution, slash, bare = name.rpartition("/")
+        candidates = self._by_key.get(name_key(bare), [])
+        if not slash:
+            return candidates
+        wanted = distribution_key(distribution)
+        return [e for e in candidates if distribution_key(e.plugin.distribution) == wanted]
+
+    @staticmethod
+    def _own(candidates: Iterable[Entry[S]]) -> Entry[S] | None:
+        return next((entry for entry in candidates if entry.is_builtin), None)
+
+
+class Catalogue:
+    """All plugins, usable or not, and the registries of what the usable ones declare."""
+
+    def __init__(self, plugins: Iterable[Plugin]) -> None:
+        self.plugins = tuple(plugins)
+        self.models = self._registry(specs.ModelSpec)
+        self.backbones = self._registry(specs.BackboneSpec)
+        self.losses = self._registry(specs.LossSpec)
+        self.metrics = self._registry(specs.MetricSpec)
+        self.transforms = self._registry(specs.TransformSpec)
+        self.tasks = self._registry(specs.TaskSpec)
+        self.dataset_formats = self._registry(specs.DatasetFormatSpec)
+        self.exporters = self._registry(specs.ExporterSpec)
+        self.devices = self._registry(specs.DeviceSpec)
+        self.runtimes = self._registry(specs.RuntimeSpec)
+        self.observers = self._registry(specs.ObserverSpec)
+        self.commands = self._registry(specs.CommandSpec)
+
+    def registries(self) -> dict[str, Registry[Any]]:
+        """Give the registries by the names that they have as attributes."""
+        names = (hook.removeprefix("segcore_") for hook in DECLARING_HOOKS)
+        return {name: getattr(self, name) for name in names}
+
+    def find_plugins(self, name: str) -> list[Plugin]:
+        """Give the plugins with that entry-point or distribution name."""
+        return [plugin for plugin in self.plugins if is_named(plugin.found, name)]
+
+    def problems(self) -> list[str]:
+        """Say, in one line a plugin, what is wrong with plugins and what to do about it."""
+        broken = {plugin.found: plugin.problem() for plugin in self.plugins}
+        lines = [line for line in broken.values() if line is not None]
+        return lines + [
+            f"{plugin.found.label}: {clash}"
+            for plugin in self.plugins
+            if (clash := self.clash(plugin)) is not None
+        ]
+
+    def clash(self, plugin: Plugin) -> str | None:
+        """Say which names of `plugin` another one offers, too; None when there are none.
+
+        Of several plugins with a name, only those that come after the first get the blame, so that
+        a clash costs one line.
+        """
+        shared: list[str] = []
+        for registry in self.registries().values():
+            for name, rivals in registry.clashes().items():
+                mine = [e for e in rivals[1:] if e.plugin is plugin and rivals[0].plugin != plugin]
+                if mine:
+                    first = rivals[0]
+                    how = "keeps it" if first.is_builtin else "offers it, too"
+                    shared.append(
+                        f"{registry.kind} {name!r} ({first.plugin.distribution} {how}; "
+                        f"write {mine[0].qualified})"
+                    )
+        if not shared:
+            return None
+        more = f" and {len(shared) - 1} more names" if len(shared) > 1 else ""
+        return f"offers a name that is taken: {shared[0]}{more}"
+
+    def build_model(
+        self,
+        model: specs.ModelSpec | Entry[specs.ModelSpec],
+        num_classes: int,
+        options: Mapping[str, Any] | None = None,
+    ) -> paddle.nn.Layer:
+        """Build a network with random weights, through the hook `segcore_build_model`.
+
+        The plugin that declared the model is asked first, segcore's own implementation last.
+        Raises ConfigError for options that the model does not take, and PluginBrokenError when
+        the plugin's code fails or gives something that is no `paddle.nn.Layer`.
+        """
+        # imported here: building is the one thing in this package that needs paddle
+        from segcore.discovery.build import build_network
+
+        entry = model if isinstance(model, Entry) else self._entry_of(model)
+        return build_network(entry, self.plugins[0], num_classes, options or {})
+
+    def _entry_of(self, spec: specs.ModelSpec) -> Entry[specs.ModelSpec]:
+        for entry in self.models:
+            if entry.spec is spec:
+                return entry
+        return self.models.find(spec.name)
+
+    def _registry(self, kind: type[S]) -> Registry[S]:
+        entries = (
+            Entry(spec, plugin)
+            for plugin in self.plugins
+            for spec in plugin.specs
+            if isinstance(spec, kind)
+        )
+        return Registry(kind.kind, entries, self._explain_missing)
+
+    def _explain_missing(self, registry: Registry[S], name: str) -> Entry[S]:
+        """Find `name` by what the core knows of first-party plugins, or say what is wrong."""
+        from segcore.discovery.first_party import find_first_party, first_party_names
+
+        offer = find_first_party(registry.kind, name)
+        if offer is not None:
+            installed = [p for p in self.plugins if is_named(p.found, offer.distribution)]
+            if any(plugin.status == "ok" for plugin in installed):
+                qualified = f"{offer.distribution}/{offer.name}"
+                if qualified in registry:
+                    return registry.find(qualified)
+            raise offer.missing(name, installed)
+        bare = name.rpartition("/")[2]
+        guesses = nearest(bare, [*registry.spellings(), *first_party_names(registry.kind)])
+        if guesses:
+            hint = "did you mean " + " or ".join(map(repr, guesses)) + "?"
+        else:
+            hint = "known: " + (", ".join(registry.names()[:20]) or "none")
+        left_out = [line for plugin in self.plugins if (line := plugin.problem()) is not None]
+        also = f" ({'; '.join(left_out[:3])})" if left_out else ""
+        raise UnknownNameError(f"there is no {registry.kind} {name!r}; {hint}{also}")
+
+
+def is_named(found: FoundPlugin, name: str) -> bool:
+    """Say whether `name` means this plugin: by entry point or by distribution."""
+    return name_key(found.name) == name_key(name) or (
+        distribution_key(found.distribution) == distribution_key(name)
+    )
+
+
+def read_catalogue(disabled: Iterable[str] = ()) -> Catalogue:
+    """Find and load all plugins anew, but those named in `disabled`.
+
+    Raises SegcoreError only when segcore's own components cannot be read.
+    """
+    builtin = load_plugin(BUILTIN, __version__)
+    if builtin.status != "ok":
+        raise SegcoreError(f"segcore's own components cannot be read: {builtin.reason}")
+    switched_off = tuple(disabled)
+    plugins = [builtin]
+    for found in find_plugins():
+        if any(is_named(found, name) for name in switched_off):
+            plugins.append(disable(found))
+        else:
+            plugins.append(load_plugin(found, __version__))
+    return Catalogue(plugins)
+
+
+def disabled_by_environment() -> frozenset[str]:
+    """Names in the environment variable SEGCORE_DISABLE_PLUGINS, which commas separate."""
+    names = os.environ.get(DISABLE_VARIABLE, "").split(",")
+    return frozenset(name.strip() for name in names if name.strip())
+
+
+_catalogues: dict[frozenset[str], Catalogue] = {}
+_reading = threading.Lock()
+
+
+def get_catalogue(disabled: Iterable[str] = ()) -> Catalogue:
+    """Give the catalogue; it is read once per process and set of switched-off plugins.
+
+    `disabled` names plugins by entry point or distribution, and adds to the environment variable
+    SEGCORE_DISABLE_PLUGINS.
+    """
+    key = frozenset(disabled) | disabled_by_environment()
+    with _reading:
+        if key not in _catalogues:
+            _catalogues[key] = read_catalogue(key)
+        return _catalogues[key]
