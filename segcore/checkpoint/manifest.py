@@ -1,0 +1,161 @@
+"""MANIFEST.json: what a checkpoint consists of, with the sizes and digests that prove it.
+
+A checkpoint exists when its manifest says so. The manifest carries a digest of itself and is
+accepted only in the very bytes that `Manifest.to_bytes` writes, so that a flipped bit anywhere in
+it is noticed just like one in the files that it lists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from segcore.checkpoint.files import DISK, Files
+from segcore.errors import CheckpointError
+
+__all__ = ["MANIFEST", "Checkpoint", "FileRecord", "Manifest", "read_checkpoint", "read_manifest"]
+
+MANIFEST = "MANIFEST.json"
+MAX_MANIFEST_BYTES = 2**20
+_NAME = re.compile(r"[A-Za-z0-9_][\w.-]*(?:/[A-Za-z0-9_][\w.-]*)*\Z", re.ASCII)
+
+
+def check_part_name(name: str) -> str:
+    """Give `name` back if it stays inside its folder; a run may come from a stranger."""
+    if not _NAME.match(name) or name == MANIFEST:
+        raise ValueError(f"{name!r} cannot name a file of a checkpoint")
+    return name
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class FileRecord(_Record):
+    """Size and digest of one file."""
+
+    size: int = Field(ge=0)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+    @classmethod
+    def of(cls, data: bytes) -> FileRecord:
+        """Describe the content `data`."""
+        return cls(size=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+
+class Manifest(_Record):
+    """What a checkpoint or a best model consists of.
+
+    `parents` are digests of the manifests that it grew from, `info` small facts such as scores.
+    """
+
+    schema_version: Literal[1] = 1
+    run_id: str
+    step: int = Field(ge=0)
+    parents: tuple[str, ...] = Field((), strict=False)
+    info: dict[str, JsonValue] = {}
+    files: dict[Annotated[str, AfterValidator(check_part_name)], FileRecord]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything above: the identity of this generation."""
+        return hashlib.sha256(self._render()).hexdigest()
+
+    def to_bytes(self) -> bytes:
+        """Give the content of MANIFEST.json."""
+        return self._render(digest=self.digest)
+
+    def _render(self, **more: str) -> bytes:
+        content = {**self.model_dump(mode="json"), **more}
+        return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The verified content of a checkpoint or a best model.
+
+    `rejected` tells which newer checkpoints were passed over, and why; say it to the user.
+    """
+
+    path: Path
+    manifest: Manifest
+    parts: Mapping[str, bytes]
+    rejected: tuple[str, ...] = ()
+
+    @property
+    def step(self) -> int:
+        """The step that it was saved at."""
+        return self.manifest.step
+
+
+def read_manifest(folder: Path, files: Files = DISK) -> Manifest:
+    """Read the manifest of `folder`. Raises CheckpointError, and OSError if it cannot be read."""
+    path = folder / MANIFEST
+    if path.is_file() and path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise CheckpointError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes; not a manifest")
+    data = files.read(path)
+    try:
+        content = json.loads(data)
+        content.pop("digest")
+        manifest = Manifest.model_validate(content)
+        intact = manifest.to_bytes() == data
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+        kind = "schema" if isinstance(error, ValidationError) else "text"
+        raise CheckpointError(f"{path}: damaged, its {kind} is not that of a manifest") from error
+    if not intact:
+        raise CheckpointError(f"{path}: damaged, it does not match its own digest")
+    return manifest
+
+
+def check_sizes(folder: Path, manifest: Manifest, *, exact: bool) -> None:
+    """Compare names and sizes in `folder` with its manifest; `exact` forbids further files.
+
+    Raises CheckpointError that names the file.
+    """
+    for name, record in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise CheckpointError(f"{path}: missing, though the manifest lists it")
+        size = path.stat().st_size
+        if size != record.size:
+            raise CheckpointError(f"{path}: has {size} bytes, its manifest says {record.size}")
+    if exact:
+        known = {MANIFEST, *(name.split("/")[0] for name in manifest.files)}
+        for path in sorted(folder.iterdir()):
+            if path.name not in known:
+                raise CheckpointError(f"{path}: not listed by the manifest; remove it")
+
+
+def read_checkpoint(
+    folder: Path,
+    names: Collection[str] | None = None,
+    files: Files = DISK,
+    *,
+    exact: bool = False,
+) -> Checkpoint:
+    """Read the files `names` of `folder`, or all, and verify the digest of each.
+
+    Every byte handed out was verified after it was read, and all belong to one manifest. Raises
+    CheckpointError, and OSError if a file cannot be read.
+    """
+    manifest = read_manifest(folder, files)
+    check_sizes(folder, manifest, exact=exact)
+    wanted = manifest.files if names is None else names
+    parts = {}
+    for name in wanted:
+        if name not in manifest.files:
+            raise CheckpointError(
+                f"{folder}: holds no {name}; it has {', '.join(sorted(manifest.files))}"
+            )
+        data = files.read(folder / name)
+        if hashlib.sha256(data).hexdigest() != manifest.files[name].sha256:
+            raise CheckpointError(f"{folder / name}: damaged, its SHA-256 is not the manifest's")
+        parts[name] = data
+    return Checkpoint(folder, manifest, parts)

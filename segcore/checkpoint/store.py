@@ -1,0 +1,338 @@
+"""The checkpoint store: the only writer of a run's state.
+
+    RUN/checkpoints/step-<n>/    the newest `keep` checkpoints, each with its MANIFEST.json
+    RUN/best_model/              the best model so far, with a MANIFEST.json of its own
+
+A folder is built under a temporary name: each file written, flushed and digested on the way, the
+manifest last. Then it is renamed, the folder above is flushed, the manifest is read back, and only
+then are older checkpoints retired. A kill, an error or a power cut between any two operations
+costs at most what was not yet acknowledged; `recover` sweeps up at the next start.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from segcore.checkpoint.files import (
+    DISK,
+    Files,
+    Part,
+    finish_replacement,
+    install_folder,
+    is_leftover,
+    siblings,
+    storage_errors,
+    temporary_name,
+    write_atomic,
+)
+from segcore.checkpoint.manifest import (
+    MANIFEST,
+    Checkpoint,
+    FileRecord,
+    Manifest,
+    check_part_name,
+    check_sizes,
+    read_checkpoint,
+    read_manifest,
+)
+from segcore.errors import CheckpointError, StorageError
+
+__all__ = ["BEST", "CHECKPOINTS", "CheckpointStore", "claim_run_id", "open_best"]
+
+CHECKPOINTS = "checkpoints"
+BEST = "best_model"
+_STEP = re.compile(r"step-(0|[1-9]\d{0,17})\Z", re.ASCII)
+_REPLACED = re.compile(r"(?:best_model|\.(step-\d+|inference))\.(?:new|old)\Z", re.ASCII)
+_READ_ATTEMPTS = 50
+_READ_PAUSE_S = 0.01
+
+
+class CheckpointStore:
+    """Checkpoints and best model of the run in `run_dir`.
+
+    `run_id` ties checkpoints to the run (see `claim_run_id`): those of another run are rejected.
+    None accepts any, for readers; writers need one. Whoever writes holds the `RunLock`.
+    """
+
+    def __init__(
+        self, run_dir: Path, run_id: str | None = None, *, files: Files = DISK, keep: int = 2
+    ) -> None:
+        if keep < 1:
+            raise ValueError(f"keep={keep}: at least one checkpoint must stay")
+        self.run_dir = run_dir
+        self.run_id = run_id
+        self.keep = keep
+        self._files = files
+        self._folder = run_dir / CHECKPOINTS
+        self._parent: str | None = None
+
+    def save(
+        self, step: int, parts: Mapping[str, Part], info: Mapping[str, JsonValue] | None = None
+    ) -> Path:
+        """Commit the files `parts` as the checkpoint of `step`, and retire older ones.
+
+        `info` holds small facts for the manifest. A checkpoint of the same step is replaced.
+        When this returns, the checkpoint survives a power cut. Raises StorageError; what was
+        committed before is then intact.
+        """
+        final = self._step_folder(step)
+        with storage_errors(final):
+            if not self._folder.is_dir():
+                self._files.mkdir(self._folder)
+                self._files.sync(self.run_dir)
+            with self._temporary(self._folder, final.name) as folder:
+                self._build(folder, step, parts, {}, info)
+                install_folder(folder, final, self._files)
+            self._parent = self._confirm(final).digest
+            self._retire(step)
+        return final
+
+    def promote(
+        self,
+        step: int,
+        parts: Mapping[str, Part],
+        folders: Mapping[str, Path] | None = None,
+        info: Mapping[str, JsonValue] | None = None,
+    ) -> Path:
+        """Make the files `parts`, of the model at `step`, the best model.
+
+        `folders` are ready-made folders by name, such as an export as `inference`; they are moved
+        in and digested too. Subfolders of the best model before do not stay, since they belong to
+        other weights. Raises StorageError; the best model is then the one before or the new one.
+        """
+        final = self.run_dir / BEST
+        with storage_errors(final):
+            with self._temporary(self.run_dir, BEST) as folder:
+                self._build(folder, step, parts, folders or {}, info)
+                install_folder(folder, final, self._files)
+            self._confirm(final)
+        return final
+
+    def steps(self) -> list[int]:
+        """List the steps of complete checkpoints, oldest first, ordered by number and not time.
+
+        Complete means that the manifest parses and the sizes match; `load` verifies the digests.
+        Raises CheckpointError when the folder cannot be listed.
+        """
+        return [s for s in self._wanted(None) if self._flaw(self._step_folder(s), s) is None]
+
+    def newest(self) -> int | None:
+        """Give the step of the newest complete checkpoint, or None."""
+        return max(self.steps(), default=None)
+
+    def load(self, step: int | None = None, names: Collection[str] | None = None) -> Checkpoint:
+        """Read and verify the checkpoint of `step`, or the newest one that is sound.
+
+        Damaged checkpoints stay where they are and are told in `Checkpoint.rejected`. `names`
+        chooses files; None reads all. Raises CheckpointError when no sound one is left.
+        """
+        rejected: list[str] = []
+        tried: set[int] = set()
+        while remaining := [s for s in self._wanted(step) if s not in tried]:
+            tried.add(remaining[-1])
+            folder = self._step_folder(remaining[-1])
+            try:
+                found = read_checkpoint(folder, names, self._files, exact=True)
+                self._check_identity(folder, found.manifest, remaining[-1])
+            except (CheckpointError, OSError) as error:
+                # One that a running training retired while it was read is no damage.
+                if folder.exists():
+                    rejected.append(str(error))
+                continue
+            self._parent = found.manifest.digest
+            return replace(found, rejected=tuple(rejected))
+        which = "checkpoint" if step is None else f"checkpoint of step {step}"
+        raise CheckpointError(
+            "\n".join(
+                [f"{self._folder}: holds no usable {which}. Train without --resume.", *rejected]
+            )
+        )
+
+    def recover(self) -> list[Path]:
+        """Finish or undo what a killed process left behind, and give the paths concerned.
+
+        Call it first, and under the run lock only: it removes temporary folders, which may belong
+        to whoever holds the lock. Raises StorageError.
+        """
+        concerned = []
+        for folder in (self.run_dir, self._folder, self.run_dir / BEST):
+            with storage_errors(folder):
+                for path in self._list(folder):
+                    if is_leftover(path.name):
+                        self._files.remove_tree(path)
+                    elif match := _REPLACED.match(path.name):
+                        self._finish(folder / (match[1] or BEST))
+                    else:
+                        continue
+                    concerned.append(path)
+        return concerned
+
+    def _finish(self, final: Path) -> None:
+        step = _STEP.match(final.name)
+        for candidate in siblings(final):
+            # An export has no manifest; there the name alone says that it is complete.
+            if final.name != "inference" and self._flaw(candidate, step and int(step[1])):
+                self._files.remove_tree(candidate)
+        finish_replacement(final, self._files)
+
+    def _list(self, folder: Path) -> list[Path]:
+        return [folder / name for name in self._files.listdir(folder)] if folder.is_dir() else []
+
+    def _candidates(self) -> list[int]:
+        names = (_STEP.match(path.name) for path in self._list(self._folder))
+        return sorted(int(match[1]) for match in names if match)
+
+    def _wanted(self, step: int | None) -> list[int]:
+        try:
+            return [s for s in self._candidates() if step in (None, s)]
+        except OSError as error:
+            raise CheckpointError(f"{self._folder}: cannot be read: {error.strerror}") from error
+
+    def _check_identity(self, folder: Path, manifest: Manifest, step: int | None) -> None:
+        if step not in (None, manifest.step):
+            raise CheckpointError(f"{folder}: holds step {manifest.step}; it was renamed")
+        if self.run_id not in (None, manifest.run_id):
+            raise CheckpointError(
+                f"{folder}: belongs to run {manifest.run_id!r}, this is run {self.run_id!r}"
+            )
+
+    def _flaw(self, folder: Path, step: int | None) -> str | None:
+        """Say why `folder` is not complete; a best model (no step) may hold further folders."""
+        try:
+            manifest = read_manifest(folder, self._files)
+            self._check_identity(folder, manifest, step)
+            check_sizes(folder, manifest, exact=step is not None)
+        except (CheckpointError, OSError) as error:
+            return str(error)
+        return None
+
+    def _step_folder(self, step: int) -> Path:
+        return self._folder / f"step-{step}"
+
+    @contextlib.contextmanager
+    def _temporary(self, parent: Path, label: str) -> Iterator[Path]:
+        folder = parent / temporary_name(label)
+        try:
+            self._files.mkdir(folder)
+            yield folder
+        except BaseException:
+            with contextlib.suppress(OSError):
+                self._files.remove_tree(folder)
+            raise
+
+    def _build(
+        self,
+        folder: Path,
+        step: int,
+        parts: Mapping[str, Part],
+        folders: Mapping[str, Path],
+        info: Mapping[str, JsonValue] | None,
+    ) -> None:
+        if self.run_id is None:
+            raise ValueError("a store without run_id is for reading only")
+        records = {}
+        for name, part in parts.items():
+            if "/" in check_part_name(name):
+                raise ValueError(f"{name!r}: parts stand flat beside the manifest")
+            size, sha256 = self._files.write_file(folder / name, part)
+            records[name] = FileRecord(size=size, sha256=sha256)
+        for name, source in folders.items():
+            self._files.sync_tree(source)
+            self._files.replace(source, folder / check_part_name(name))
+            records |= self._digest_tree(folder, folder / name)
+        manifest = Manifest(
+            run_id=self.run_id,
+            step=step,
+            parents=(self._parent,) if self._parent else (),
+            info=dict(info or {}),
+            files=records,
+        )
+        # Last, so that a folder with a manifest is a folder with everything.
+        self._files.write_file(folder / MANIFEST, manifest.to_bytes())
+        self._files.sync(folder)
+
+    def _digest_tree(self, root: Path, folder: Path) -> dict[str, FileRecord]:
+        records: dict[str, FileRecord] = {}
+        for path in self._list(folder):
+            if path.is_dir():
+                records |= self._digest_tree(root, path)
+            else:
+                records[path.relative_to(root).as_posix()] = FileRecord.of(self._files.read(path))
+        return records
+
+    def _confirm(self, final: Path) -> Manifest:
+        # Nothing older may go before what was written has been seen with our own eyes.
+        try:
+            manifest = read_manifest(final, self._files)
+            check_sizes(final, manifest, exact=True)
+        except CheckpointError as error:
+            raise StorageError(f"{error}, right after it was written. Mend the disk.") from error
+        return manifest
+
+    def _retire(self, step: int) -> None:
+        complete = [s for s in self._candidates() if self._flaw(self._step_folder(s), s) is None]
+        # Newer ones than the one just saved were rejected at resume; they are never counted on.
+        for old in [s for s in complete if s <= step][: -self.keep]:
+            trash = self._folder / temporary_name(f"step-{old}", "trash")
+            self._files.replace(self._step_folder(old), trash)
+            self._files.remove_tree(trash)
+
+
+def claim_run_id(run_dir: Path, files: Files = DISK) -> str:
+    """Give the id of the run in `run_dir`, and make one at its first start; hold the run lock.
+
+    Raises CheckpointError when the file that keeps it is damaged, StorageError when it cannot be
+    written.
+    """
+    path = run_dir / "run.id"
+    try:
+        text = files.read(path).decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        text = secrets.token_hex(8)
+        write_atomic(path, f"{text}\n".encode(), files)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+    if not re.fullmatch("[0-9a-f]{16}", text):
+        raise CheckpointError(f"{path}: damaged; write the run_id of a MANIFEST.json into it")
+    return text
+
+
+def open_best(
+    run_dir: Path, names: Collection[str] | None = None, files: Files = DISK
+) -> Checkpoint:
+    """Read the files `names` of the best model, or all, while a training may be replacing it.
+
+    All bytes are of one generation. Raises CheckpointError when there is no best model or it is
+    damaged.
+    """
+    final = run_dir / BEST
+    flaw: Exception = FileNotFoundError(final)
+    for _ in range(_READ_ATTEMPTS):
+        before = _read_generation(final, files)
+        try:
+            return read_checkpoint(_place_of(final), names, files)
+        except (CheckpointError, OSError) as error:
+            flaw = error
+        if before is not None and before == _read_generation(final, files):
+            raise CheckpointError(f"{flaw}. Train again, or name another run.") from flaw
+        time.sleep(_READ_PAUSE_S)  # it was replaced while we read, or is away for a moment
+    raise CheckpointError(f"{final}: there is no best model. Train one first.") from flaw
+
+
+def _place_of(final: Path) -> Path:
+    # A killed training may have left the folder under one of its two other names.
+    return next((path for path in (final, *siblings(final)) if path.is_dir()), final)
+
+
+def _read_generation(final: Path, files: Files) -> bytes | None:
+    with contextlib.suppress(OSError):
+        return files.read(_place_of(final) / MANIFEST)
+    return None
