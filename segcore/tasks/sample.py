@@ -17,7 +17,8 @@ class Sample:
     of integers, or None where there is none. `geometry` lists, oldest first, the size (H, W) that
     the image had before each change of size, as ("resize" | "padding", (H, W)), so that a
     prediction can be brought back; transforms that training alone uses do not record there.
-    `source` says where the sample comes from, for messages.
+    `source` says where the sample comes from, for messages; `warnings` are the codes of what was
+    noticed while reading it (see `segcore.data.tally`).
     """
 
     image: np.ndarray
@@ -25,6 +26,7 @@ class Sample:
     index: int = 0
     source: str = ""
     geometry: list[tuple[str, tuple[int, int]]] = field(default_factory=list)
+    warnings: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:

@@ -1,0 +1,187 @@
+"""Decode labels: class indices exactly as stored, never colours, never rescaled values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from segcore.data.decode import DECODER_ERRORS, open_pillow
+from segcore.data.header import Header, read_header
+from segcore.errors import ImageError, LabelError
+
+__all__ = ["check_label_values", "decode_label", "map_label"]
+
+_SHOWN = 5  # values or colours listed in a message
+
+
+def decode_label(data: bytes, source: str, max_pixels: int = 2**28) -> np.ndarray:
+    """Decode `data`, the content of a label file, to class indices.
+
+    Gives (H, W) uint8, or int32 where the file stores more than 8 bits. A palette image gives its
+    indices. EXIF orientation is not applied: labels are drawn, not photographed. Raises LabelError
+    for anything that is no single-channel lossless image of non-negative integers.
+    """
+    try:
+        header = read_header(data, source)
+    except ImageError as error:
+        raise LabelError(str(error)) from error
+    _check_header(header, source, max_pixels)
+    label = _decode_pixels(data, header, source)
+    if label.dtype.kind == "f":
+        raise LabelError(f"{source}: {label.dtype} values. Save class indices as an 8-bit PNG.")
+    if label.ndim != 2:
+        raise LabelError(_describe_colours(label, source))
+    if label.dtype == np.uint8:
+        return label
+    if label.size and label.min() < 0:
+        count = int((label < 0).sum())
+        raise LabelError(
+            f"{source}: {count} pixels are negative (lowest {label.min()}). Save class indices as "
+            "an 8-bit PNG, with 255 for pixels to ignore."
+        )
+    return label.astype(np.int32)
+
+
+def _check_header(header: Header, source: str, max_pixels: int) -> None:
+    if header.format in ("JPEG", "GIF") or (header.format == "WebP"):
+        why = "a lossy label: JPEG changes values" if header.format == "JPEG" else header.format
+        raise LabelError(f"{source}: {why}. Save labels as single-channel PNG files.")
+    if header.width * header.height > max_pixels:
+        raise LabelError(
+            f"{source}: {header.width} x {header.height} pixels are more than "
+            f"data.max_pixels={max_pixels}. Tile the label or raise data.max_pixels."
+        )
+    if header.has_more_frames:
+        raise LabelError(f"{source}: holds several frames. Save one label per PNG file.")
+    if not header.is_complete:
+        raise LabelError(f"{source}: truncated. Restore the file.")
+
+
+def _decode_pixels(data: bytes, header: Header, source: str) -> np.ndarray:
+    if header.bits > 8 or header.is_float or header.is_signed:
+        return _decode_deep(data, source)
+    try:
+        image = open_pillow(data, header.format)
+        pixels = _indices(image, header)
+    except DECODER_ERRORS as error:
+        raise LabelError(
+            f"{source}: the {header.format} data is damaged ({error}). Restore the file."
+        ) from error
+    return pixels
+
+
+def _indices(image: Any, header: Header) -> np.ndarray:
+    if header.format == "TIFF":
+        image.tag_v2.pop(274, None)  # else Pillow turns the label while loading
+    pixels = np.array(image)
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.uint8)
+    if header.layout == "grey" and header.bits in (2, 4) and pixels.ndim == 2:
+        # Pillow stretches 2 and 4 bits of grey to 0..255; the stored values are the classes.
+        pixels //= {2: 85, 4: 17}[header.bits]
+    return pixels
+
+
+def _decode_deep(data: bytes, source: str) -> np.ndarray:
+    """Decode 16 or 32 bits: OpenCV keeps them where Pillow would reduce colours to 8 bits."""
+    import cv2
+
+    try:
+        label: np.ndarray | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise LabelError(f"{source}: cannot be decoded ({error.err}).") from error
+    if label is None:
+        raise LabelError(f"{source}: the data is damaged. Restore the file.")
+    return label if label.ndim == 2 else label[..., 2::-1]
+
+
+def _describe_colours(label: np.ndarray, source: str) -> str:
+    if label.shape[2] in (2, 4):
+        return (
+            f"{source}: has an alpha channel ({label.shape[2]} channels). "
+            "Save class indices as a single-channel PNG."
+        )
+    colours, counts = np.unique(label.reshape(-1, label.shape[2]), axis=0, return_counts=True)
+    top = counts.argsort()[::-1][:_SHOWN]
+    shown = ", ".join(f"{tuple(colours[i].tolist())}: {counts[i]} pixels" for i in top)
+    more = f" and {len(colours) - _SHOWN} more" if len(colours) > _SHOWN else ""
+    return (
+        f"{source}: colours instead of class indices ({shown}{more}). "
+        "Convert it to a single-channel PNG, one index per colour."
+    )
+
+
+@lru_cache(maxsize=16)
+def _map_table(pairs: tuple[tuple[int, int], ...], is_deep: bool) -> np.ndarray:
+    table = np.arange(65536 if is_deep else 256, dtype=np.int32)
+    for old, new in pairs:
+        if 0 <= old < table.size:
+            table[old] = new
+    return table if is_deep or table.max() > 255 else table.astype(np.uint8)
+
+
+def map_label(label: np.ndarray, label_map: Mapping[int, int] | None) -> np.ndarray:
+    """Replace label values by `label_map`, all at once; values that it does not name stay."""
+    if not label_map:
+        return label
+    table = _map_table(tuple(sorted(label_map.items())), label.dtype != np.uint8)
+    if label.dtype == np.uint8 and table.dtype == np.uint8:
+        import cv2
+
+        mapped: np.ndarray = cv2.LUT(label, table)
+        return mapped
+    return np.where(label < table.size, table[np.minimum(label, table.size - 1)], label)
+
+
+@lru_cache(maxsize=16)
+def _refused_table(num_classes: int, ignore_index: int) -> np.ndarray:
+    table = np.arange(256) >= num_classes
+    if ignore_index < 256:
+        table[ignore_index] = False
+    return table.astype(np.uint8)
+
+
+def check_label_values(
+    label: np.ndarray, source: str, num_classes: int, ignore_index: int = 255
+) -> None:
+    """Raise LabelError unless every value of (H, W) `label` is below `num_classes` or ignored.
+
+    Takes some 20 microseconds for 512 x 512 pixels of uint8.
+    """
+    if label.dtype == np.uint8:
+        import cv2
+
+        refused: np.ndarray = cv2.LUT(label, _refused_table(num_classes, ignore_index))
+        if cv2.countNonZero(refused) == 0:
+            return
+        refused = refused.astype(bool)
+    else:
+        refused = (label >= num_classes) & (label != ignore_index)
+        if not refused.any():
+            return
+    values, counts = np.unique(label[refused], return_counts=True)
+    raise LabelError(_describe_values(values, counts, source, num_classes, ignore_index))
+
+
+def _describe_values(
+    values: np.ndarray, counts: np.ndarray, source: str, num_classes: int, ignore_index: int
+) -> str:
+    found = ", ".join(
+        f"{count} pixels have class {value}"
+        for value, count in zip(values[:_SHOWN], counts[:_SHOWN], strict=True)
+    )
+    if len(values) > _SHOWN:
+        found += f" and {len(values) - _SHOWN} more values are wrong"
+    if values.tolist() == [255] and num_classes == 2:
+        way_out = "For a mask of 0 and 255 set data.label_map={255: 1}"
+    elif values.max() < 2 * num_classes:
+        way_out = f"Fix the label or set data.num_classes={values.max() + 1}"
+    else:
+        way_out = f"Fix the label or map the value, such as data.label_map={{{values[-1]}: 1}}"
+    return (
+        f"{source}: {found}, but num_classes is {num_classes} (valid: 0 to {num_classes - 1}, "
+        f"{ignore_index} is ignored). {way_out}."
+    )

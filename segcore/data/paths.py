@@ -1,0 +1,94 @@
+"""Paths that come from data: kept inside their folder, and opened only when they are plain files.
+
+Names are `str` with surrogate escapes where the bytes are no UTF-8, as `os.fsdecode` makes them, so
+that every file of the system can be opened; `printable` is for showing them.
+"""
+
+# pathlib costs ten times as much a row, and lists have millions of them.
+# ruff: noqa: PTH100, PTH114, PTH116, PTH118
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from functools import lru_cache
+from pathlib import Path
+
+from segcore.errors import DataError
+
+__all__ = ["inside", "printable", "read_file"]
+
+
+def printable(name: str | os.PathLike[str]) -> str:
+    """Give `name` for messages: control, bidirectional and undecodable characters are escaped."""
+    text = os.fspath(name)
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text
+    )
+
+
+@lru_cache(maxsize=4096)
+def _real_folder(folder: str) -> str:
+    return os.path.realpath(folder, strict=True)
+
+
+def _resolve(path: str) -> str:
+    # The folders of a dataset repeat in every row, so only the last name is looked at each time.
+    folder, last = os.path.split(path)
+    if last in ("", ".", "..") or os.path.islink(path):
+        return os.path.realpath(path, strict=True)
+    return os.path.join(_real_folder(folder), last)
+
+
+def inside(root: Path, name: str, *, allow_outside: bool = False) -> Path:
+    """Give the real path of `name`, relative to `root`, after following every symbolic link.
+
+    Raises DataError when it leaves `root` (unless `allow_outside`), when links form a loop, and
+    when a folder on the way does not exist. The file itself need not exist.
+    """
+    shown = printable(name)
+    if "\0" in name:
+        raise DataError(f"{shown}: a file name cannot hold a NUL character.")
+    try:
+        base = _real_folder(os.path.abspath(root))
+        real = _resolve(os.path.join(base, name))
+    except FileNotFoundError as error:
+        raise DataError(f"{shown}: no such file in {printable(root)}.") from error
+    except OSError as error:
+        reason = "symbolic links form a loop" if error.errno == errno.ELOOP else error.strerror
+        raise DataError(f"{shown}: {reason}.") from error
+    if not allow_outside and os.path.commonpath((base, real)) != base:
+        raise DataError(
+            f"{shown}: leaves the dataset folder {printable(base)}. Move the file into it, or set "
+            "data.allow_outside=true if the list can be trusted."
+        )
+    return Path(real)
+
+
+def read_file(path: str | os.PathLike[str], source: str) -> bytes:
+    """Read a regular file; a pipe, a device or a folder is refused without ever waiting for it.
+
+    `source` names the file in messages. Raises DataError.
+    """
+    try:
+        # Opening a pipe blocks and opening a device can have effects, so look before and after.
+        _check_regular(os.stat(path).st_mode, source)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            _check_regular(os.fstat(descriptor).st_mode, source)
+            return file.read()
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read ({error.strerror}).") from error
+
+
+def _check_regular(mode: int, source: str) -> None:
+    if not stat.S_ISREG(mode):
+        kinds = {
+            stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket",
+            stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
+        }  # fmt: skip
+        kind = kinds.get(stat.S_IFMT(mode), "something else")
+        raise DataError(f"{source}: not a regular file but {kind}.")
