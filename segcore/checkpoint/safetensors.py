@@ -1,0 +1,76 @@
+"""Weights as safetensors: a format without code, for exchange with other frameworks.
+
+The optional package `safetensors` checks header, offsets and sizes; the conversion to NumPy is done
+here, because the package's own one needs ml_dtypes for bfloat16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from segcore.checkpoint.bfloat16 import bfloat16_to_float32
+from segcore.checkpoint.pdparams import Array
+from segcore.errors import PackageMissingError, WeightsError
+
+__all__ = ["decode_safetensors", "encode_safetensors"]
+
+# What safetensors calls its types. BF16 has no NumPy type and is widened when it is read.
+_TYPES = {
+    "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4",
+    "U64": "<u8", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
+}  # fmt: skip
+
+
+def _package() -> Any:
+    try:
+        import safetensors
+    except ImportError as error:
+        raise PackageMissingError(
+            "reading and writing .safetensors needs the package safetensors, which is not "
+            "installed: pip install safetensors"
+        ) from error
+    return safetensors
+
+
+def decode_safetensors(data: bytes, source: str = "weights") -> dict[str, Array]:
+    """Read the arrays of a safetensors file, by name. Raises WeightsError, PackageMissingError."""
+    package = _package()
+    try:
+        entries = package.deserialize(data)
+    except package.SafetensorError as error:
+        raise WeightsError(
+            f"{source}: is no sound safetensors file ({error}). Get it again from its source."
+        ) from error
+    arrays: dict[str, Array] = {}
+    for name, entry in entries:
+        kind, shape, content = entry["dtype"], entry["shape"], entry["data"]
+        if kind == "BF16":
+            arrays[name] = bfloat16_to_float32(np.frombuffer(content, "<u2").reshape(shape))
+        elif kind in _TYPES:
+            stored = np.frombuffer(content, _TYPES[kind]).reshape(shape)
+            arrays[name] = np.array(stored, stored.dtype.newbyteorder("="))
+        else:
+            raise WeightsError(
+                f"{source}: {name!r:.80} is of type {kind}; known are BF16, "
+                f"{', '.join(_TYPES)}. Convert the file to one of these."
+            )
+    return arrays
+
+
+def encode_safetensors(arrays: Mapping[str, Array]) -> bytes:
+    """Give the bytes of a safetensors file. Raises WeightsError, PackageMissingError."""
+    _package()
+    from safetensors.numpy import save
+
+    known = {np.dtype(code) for code in _TYPES.values()}
+    native: dict[str, Array] = {}
+    for name, value in arrays.items():
+        dtype = value.dtype.newbyteorder("=")
+        if dtype not in known:
+            raise WeightsError(f"{name!r:.80}: {value.dtype} has no place in a .safetensors file")
+        # Written from memory as it lies there: any other order would scramble the values.
+        native[name] = np.array(value, dtype, order="C")
+    return bytes(save(native))
