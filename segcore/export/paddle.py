@@ -54,8 +54,10 @@ def save_graph(network: paddle.nn.Layer, specs: list[Any], prefix: Path) -> tupl
     try:
         paddle.jit.save(network, str(prefix), input_spec=specs)
     except (OSError, MemoryError):
+        _forget_failed_trace()
         raise
     except Exception as error:  # tracing runs code of plugins, which may raise anything
+        _forget_failed_trace()
         raise ExportError(
             f"the network cannot be traced into a static graph: {essence(error)}. Its forward has "
             "to be made of Paddle's operators throughout"
@@ -66,6 +68,20 @@ def save_graph(network: paddle.nn.Layer, specs: list[Any], prefix: Path) -> tupl
     if not program.is_file():
         program = prefix.with_suffix(".pdmodel")
     return program, prefix.with_suffix(".pdiparams")
+
+
+def _forget_failed_trace() -> None:
+    """Drop what a trace that failed left behind in Paddle 3.
+
+    It files parameters under the address of the graph and forgets them only when a trace succeeds:
+    the next graph at that address would then fail on parameters of a dead one, or crash.
+    """
+    try:
+        from paddle.jit.dy2static.parameter_recorder import _global_parameter_recorder
+    except ImportError:
+        return  # Paddle 2 has no such record
+    _global_parameter_recorder.params_dict.clear()
+    _global_parameter_recorder.tensor2value.clear()
 
 
 def resolved_transforms(task: Task) -> list[dict[str, Any]]:
