@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,12 +77,14 @@ def _forget_failed_trace() -> None:
     It files parameters under the address of the graph and forgets them only when a trace succeeds:
     the next graph at that address would then fail on parameters of a dead one, or crash.
     """
-    try:
-        from paddle.jit.dy2static.parameter_recorder import _global_parameter_recorder
-    except ImportError:
-        return  # Paddle 2 has no such record
-    _global_parameter_recorder.params_dict.clear()
-    _global_parameter_recorder.tensor2value.clear()
+    for package in ("dy2static", "pir_dy2static"):  # the latter up to Paddle 3.1
+        try:
+            module = import_module(f"paddle.jit.{package}.parameter_recorder")
+        except ModuleNotFoundError:
+            continue
+        recorder = module._global_parameter_recorder  # noqa: SLF001 - there is no public way
+        for record in vars(recorder).values():
+            record.clear()
 
 
 def resolved_transforms(task: Task) -> list[dict[str, Any]]:

@@ -2,10 +2,13 @@
 
 from types import SimpleNamespace
 
+import paddle
 import pytest
+from paddle import nn
 
 from segcore.config.schema import Config
 from segcore.specs import ExporterSpec, TransformSpec
+from segcore.tasks.semantic import ClassMapNetwork
 
 
 class Registry(dict):
@@ -39,25 +42,23 @@ def config():
     )
 
 
+class Halved(nn.Layer):
+    """Convolve at half the size and come back, with batch norm and dropout between."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.Conv2D(3, 8, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2D(8)
+        self.drop = nn.Dropout(0.5)
+        self.head = nn.Conv2D(8, 3, 1)
+
+    def forward(self, x):
+        y = self.head(self.drop(nn.functional.relu(self.norm(self.down(x)))))
+        return [nn.functional.interpolate(y, size=paddle.shape(x)[2:], mode="bilinear")]
+
+
 @pytest.fixture
 def network():
-    import paddle
-    from paddle import nn
-
-    class Halved(nn.Layer):
-        """Convolve at half the size and come back, with batch norm and dropout between."""
-
-        def __init__(self):
-            super().__init__()
-            self.down = nn.Conv2D(3, 8, 3, stride=2, padding=1)
-            self.norm = nn.BatchNorm2D(8)
-            self.drop = nn.Dropout(0.5)
-            self.head = nn.Conv2D(8, 3, 1)
-
-        def forward(self, x):
-            y = self.head(self.drop(nn.functional.relu(self.norm(self.down(x)))))
-            return [nn.functional.interpolate(y, size=paddle.shape(x)[2:], mode="bilinear")]
-
     paddle.seed(0)
     return Halved()
 
@@ -65,10 +66,6 @@ def network():
 @pytest.fixture
 def task(config, catalogue):
     """The network's task, without the losses that only training needs."""
-    import paddle
-
-    from segcore.tasks.semantic import ClassMapNetwork
-
     return SimpleNamespace(
         name="semantic",
         config=config,

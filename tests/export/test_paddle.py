@@ -1,6 +1,7 @@
 """Export to Paddle's static graph."""
 
 import numpy as np
+import paddle
 import pytest
 
 from segcore.devices.cpu import CPU
@@ -32,8 +33,6 @@ def test_the_files_have_the_names_that_paddlex_looks_for(network, task, tmp_path
 def test_batches_and_images_of_any_size_give_the_class_map_of_the_network(
     network, task, tmp_path, shape
 ):
-    import paddle
-
     write_export(network, task, tmp_path / "inference")
     network.eval()
     images = noise(*shape)
@@ -70,18 +69,19 @@ def test_a_network_that_cannot_be_traced_leaves_the_earlier_export(network, task
     assert {path.name: path.read_bytes() for path in output.iterdir()} == before
 
 
+class Liar(paddle.nn.Layer):
+    """Another class in a graph than out of it."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        shift = 0 if paddle.in_dynamic_mode() else 1
+        return paddle.argmax(self.network(x)[0], axis=1, dtype="int32") + shift
+
+
 def test_a_graph_that_computes_something_else_is_refused(network, task, tmp_path):
-    import paddle
-
-    class Liar(paddle.nn.Layer):
-        def __init__(self, network):
-            super().__init__()
-            self.network = network
-
-        def forward(self, x):
-            shift = 0 if paddle.in_dynamic_mode() else 1
-            return paddle.argmax(self.network(x)[0], axis=1, dtype="int32") + shift
-
     task.inference_network = Liar
     with pytest.raises(ExportError, match=r"differs in 100\.00%"):
         write_export(network, task, tmp_path / "inference")
