@@ -69,6 +69,14 @@ class Sampler:
             return np.arange(self.length)
         return np.random.default_rng([self.seed, epoch]).permutation(self.length)
 
+    def own(self, epoch: int) -> np.ndarray:
+        """Give the sample indices of `epoch` that this rank reads, in order."""
+        order = self.order(epoch)
+        if not self.drop_last:
+            return order[self.rank :: self.world]
+        steps = order[: self.batches_per_epoch * self.world * self.batch_size]
+        return steps.reshape(-1, self.world, self.batch_size)[:, self.rank].reshape(-1)
+
     def batches(self, epoch: int, start: int = 0) -> Iterator[np.ndarray]:
         """Yield the index batches of `epoch` from cursor `start` on. Raises DataError beyond it."""
         if not 0 <= start <= self.batches_per_epoch:
@@ -76,11 +84,6 @@ class Sampler:
                 f"batch {start} of epoch {epoch} does not exist: an epoch of {self.length} samples "
                 f"has {self.batches_per_epoch} batches; was the run begun with other data?"
             )
-        order = self.order(epoch)
-        if self.drop_last:
-            own = order[: self.batches_per_epoch * self.world * self.batch_size]
-            own = own.reshape(-1, self.world, self.batch_size)[:, self.rank].reshape(-1)
-        else:
-            own = order[self.rank :: self.world]
+        own = self.own(epoch)
         for first in range(start * self.batch_size, len(own), self.batch_size):
             yield own[first : first + self.batch_size]
