@@ -13,7 +13,7 @@ __all__ = ["WeightAverage"]
 
 
 class WeightAverage:
-    """Follow the weights of `network`: after each step, average = decay * average + (1 - decay) * weight.
+    """Follow the weights of `network`: average = decay * average + (1 - decay) * weight.
 
     Early averages forget faster, with decay min(decay, (1 + n) / (10 + n)) after n steps, so that
     the random start does not linger. Batch-norm statistics and other buffers are taken over as

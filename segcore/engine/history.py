@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segcore.checkpoint.files import append_line, truncate
+from segcore.checkpoint.files import append, truncate
 
 __all__ = ["History"]
 
@@ -20,11 +20,12 @@ class History:
 
     def cut(self, size_bytes: int) -> None:
         """Drop what was written after the checkpoint that noted `size_bytes`."""
-        truncate(self._path, size_bytes)
+        if self._path.exists() or size_bytes:
+            truncate(self._path, size_bytes)
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Append `record` as one line."""
-        append_line(self._path, json.dumps(record, allow_nan=False).encode())
+        append(self._path, json.dumps(record, allow_nan=False).encode() + b"\n")
 
     def size_bytes(self) -> int:
         """Count the bytes so far."""

@@ -44,9 +44,11 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     lines = []
     for section in ("config", "datasets", "versions"):
         before, after = saved.get(section, {}), now[section]
-        for key in sorted({*before, *after}):
-            if before.get(key) != after.get(key):
-                lines.append(f"{section}: {key}: was {before.get(key)!r}, is {after.get(key)!r}")
+        lines += [
+            f"{section}: {key}: was {before.get(key)!r}, is {after.get(key)!r}"
+            for key in sorted({*before, *after})
+            if before.get(key) != after.get(key)
+        ]
     if saved.get("device") != now["device"]:
         lines.append(f"device: was {saved.get('device')!r}, is {now['device']!r}")
     return lines

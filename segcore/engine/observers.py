@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segcore.checkpoint.files import write_atomic
+from segcore.discovery.build import validate_options
 from segcore.protocols import Observer
 
 if TYPE_CHECKING:
     from segcore.config.schema import Config
+    from segcore.discovery.catalogue import Catalogue
 
-__all__ = ["CSVLog", "ObserverGroup"]
+__all__ = ["CSVLog", "ObserverGroup", "create_observers"]
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +46,23 @@ class ObserverGroup(Observer):
         for observer in list(self._failures):
             try:
                 call(observer)
-            except Exception as error:  # noqa: BLE001 - plugins' code: a tracker must not end a training
+            except Exception as error:  # noqa: BLE001, PERF203  plugins' code: contained
                 self._failures[observer] += 1
                 name, count = type(observer).__name__, self._failures[observer]
                 log.warning("observer %s failed (%s: %s)", name, type(error).__name__, error)
                 if count >= _FAILURES_ALLOWED:
                     del self._failures[observer]
                     log.warning("observer %s failed %d times and is left out", name, count)
+
+
+def create_observers(config: Config, catalogue: Catalogue) -> ObserverGroup:
+    """Create the observers that `train.observers` lists. Raises UnknownNameError, ConfigError."""
+    observers: list[Observer] = []
+    for component in config.train.observers:
+        entry = catalogue.observers.find(component.type)
+        options = validate_options(entry, component.options)
+        observers.append(entry.load_target()(**({} if options is None else dict(options))))
+    return ObserverGroup(observers)
 
 
 class CSVLog(Observer):
@@ -60,14 +72,15 @@ class CSVLog(Observer):
         self._rows: dict[int, Mapping[str, Any]] = {}
         self._path: Path | None = None
 
-    def started(self, config: Config, output: Path) -> None:
+    def started(self, config: Config, output: Path) -> None:  # noqa: ARG002
         self._path = output / "evaluations.csv"
         if self._path.exists():  # a resumed training goes on with its table
             with self._path.open(newline="") as file:
                 self._rows = {int(row["step"]): row for row in csv.DictReader(file)}
 
     def evaluated(self, record: Mapping[str, Any]) -> None:
-        assert self._path is not None
+        if self._path is None:
+            raise ValueError("an evaluation came before the start of the training")
         row = {k: v for k, v in record.items() if isinstance(v, int | float | str)}
         self._rows[int(record["step"])] = row
         columns = list(dict.fromkeys(name for row in self._rows.values() for name in row))

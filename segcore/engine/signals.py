@@ -1,13 +1,18 @@
-"""Requests to stop: the first one lets the step end and the state be saved, a second one does not."""
+"""Requests to stop: the first lets the step end and the state be saved, a second does not."""
 
 from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from types import FrameType, TracebackType
+from typing import TYPE_CHECKING
 
 from segcore.errors import Interrupted
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["StopSignals"]
 
@@ -26,12 +31,11 @@ class StopSignals:
         self._caught_at = 0.0
         self._previous: dict[int, signal._HANDLER] = {}
 
-    def __enter__(self) -> StopSignals:
-        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            try:
+    def __enter__(self) -> Self:
+        # Python hands signals to the main thread only; elsewhere whoever runs that one decides
+        if threading.current_thread() is threading.main_thread():
+            for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 self._previous[signum] = signal.signal(signum, self._handle)
-            except ValueError:  # not the main thread: whoever runs that one decides
-                break
         return self
 
     def __exit__(
@@ -52,9 +56,8 @@ class StopSignals:
 
     def interruption(self, step: int) -> Interrupted:
         """Describe the interruption after `step` steps were saved."""
-        assert self.caught is not None
+        signum = self.caught or signal.SIGINT
         return Interrupted(
-            f"stopped by {self.caught.name} after step {step}; the state is saved, "
-            "go on with --resume",
-            self.caught,
+            f"stopped by {signum.name} after step {step}; the state is saved, go on with --resume",
+            signum,
         )

@@ -69,7 +69,7 @@ def put_back(
 def _arrays(files: Mapping[str, bytes], name: str) -> dict[str, np.ndarray]:
     if name not in files:
         raise CheckpointError(f"the checkpoint has no {name}")
-    arrays: dict[str, np.ndarray] = pdparams.decode(files[name], source=name).arrays
+    arrays: dict[str, np.ndarray] = pdparams.decode(files[name], source=name).arrays()
     return arrays
 
 

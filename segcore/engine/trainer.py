@@ -8,6 +8,7 @@ is not finite is ever saved. A signal ends the loop between two steps, with the 
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import time
@@ -21,20 +22,21 @@ import paddle
 from paddle import nn
 from tqdm import tqdm
 
+from segcore.checkpoint import pdparams
 from segcore.engine.ema import WeightAverage
 from segcore.engine.evaluate import evaluate
 from segcore.engine.optimizer import create_optimizer
 from segcore.engine.schedule import Schedule
 from segcore.engine.signals import StopSignals
-from segcore.engine.snapshot import Snapshot, put_back, take_snapshot
+from segcore.engine.snapshot import STATE, put_back, take_snapshot
 from segcore.engine.state import TrainState
 from segcore.errors import ConfigError, DivergedError, ExhaustedError
 
 if TYPE_CHECKING:
+    from segcore.checkpoint.store import CheckpointStore
     from segcore.config.schema import Config
     from segcore.data.loader import Loader
     from segcore.engine.history import History
-    from segcore.engine.keeper import Keeper
     from segcore.engine.observers import ObserverGroup
     from segcore.tasks.sample import Sample
     from segcore.tasks.task import Task
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 __all__ = ["Intervals", "Trainer"]
 
 log = logging.getLogger(__name__)
+
+STATES = "model.pdstates"
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class Trainer:
     """Train `network` for `task` as `config` says, from the beginning or from a snapshot.
 
     `train_batches` gives training batches, `eval_batches` a new pass over the evaluation samples
-    each time it is called; `keeper` stores snapshots and the best model.
+    each time it is called; `store` keeps snapshots and the best model.
     """
 
     def __init__(
@@ -88,7 +92,7 @@ class Trainer:
         train_batches: Loader,
         eval_batches: Callable[[], Iterable[Sequence[Sample]]],
         intervals: Intervals,
-        keeper: Keeper,
+        store: CheckpointStore,
         history: History,
         observers: ObserverGroup,
     ) -> None:
@@ -98,17 +102,23 @@ class Trainer:
         self.train_batches = train_batches
         self.eval_batches = eval_batches
         self.intervals = intervals
-        self.keeper = keeper
+        self.store = store
         self.history = history
         self.observers = observers
         train = config.train
         self.schedule = Schedule(train.schedule, train.learning_rate, intervals.total)
         self.optimizer = create_optimizer(train.optimizer, network, train.learning_rate)
-        self.average = WeightAverage(network, train.ema_decay) if train.ema_decay else None
+        decay = train.ema_decay
+        self.average = None if decay is None else WeightAverage(network, decay)
         self.state = TrainState()
         self._saved_step: int | None = None
         self._saved_at = time.monotonic()
         self._logged_at = time.monotonic()
+
+    def start(self, identity: Mapping[str, Any]) -> None:
+        """Begin at step 0; `identity` says which training this is."""
+        self.state = TrainState(identity=dict(identity))
+        self.history.cut(0)
 
     def resume(self, snapshot: Mapping[str, bytes]) -> None:
         """Go on from `snapshot`. Raises CheckpointError when it does not fit."""
@@ -217,7 +227,7 @@ class Trainer:
         self.state.evaluation_due = evaluation_due
         self.state.history_bytes = self.history.size_bytes()
         snapshot = take_snapshot(self.network, self.optimizer, self.average, self.state)
-        self.keeper.save(self.state.step, snapshot)
+        self.store.save(self.state.step, snapshot)
         self._saved_step, self._saved_at = self.state.step, time.monotonic()
 
     def _evaluate(self) -> None:
@@ -264,9 +274,10 @@ class Trainer:
             state.evaluations_without_gain += 1
             return
         state.best_score, state.best_step, state.evaluations_without_gain = score, state.step, 0
-        self.keeper.promote(
-            take_snapshot(self.network, self.optimizer, self.average, state), score=score
-        )
+        parts = take_snapshot(self.network, self.optimizer, self.average, state)
+        # best models carry their numbers under the name that PaddleX gives them
+        parts[STATES] = pdparams.encode(json.loads(parts.pop(STATE)))
+        self.store.promote(state.step, parts, info={"score": score})
 
     @contextmanager
     def _progress(self) -> Iterator[tqdm[Any]]:

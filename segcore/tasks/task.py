@@ -6,7 +6,7 @@ The training loop, evaluation, prediction and export know tasks by this class al
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from segcore.tasks.sample import Sample
@@ -29,17 +29,22 @@ class Task(ABC):
 
     name: ClassVar[str]
 
-    collate: ClassVar[Callable[[list[Sample]], Any]]
-    """Join training samples to one batch; runs in data workers, so it must not import paddle."""
-
     def __init__(self, config: Config, class_names: Sequence[str], catalogue: Catalogue) -> None:
         self.config = config
         self.class_names = tuple(class_names)
         self.catalogue = catalogue
 
+    @staticmethod
+    @abstractmethod
+    def collate(samples: list[Sample]) -> Any:
+        """Join training samples to one batch.
+
+        It travels to data workers by pickle, so it is a function of a module without paddle.
+        """
+
     @abstractmethod
     def losses(self, network: paddle.nn.Layer, batch: Any) -> Mapping[str, paddle.Tensor]:
-        """Run `network` on `batch`; give the loss to minimise as `loss`, its parts by other names."""
+        """Run `network` on `batch`; give the loss to minimise as `loss`, its parts beside it."""
 
     @abstractmethod
     def inference_network(self, network: paddle.nn.Layer) -> paddle.nn.Layer:

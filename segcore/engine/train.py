@@ -1,0 +1,300 @@
+"""Train a model into a run folder, from the beginning or from where it stopped."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segcore import __version__
+from segcore.checkpoint import pdparams
+from segcore.checkpoint.files import write_atomic
+from segcore.checkpoint.lock import RunLock
+from segcore.checkpoint.runfolder import RunFolder
+from segcore.checkpoint.store import CheckpointStore, claim_run_id, open_best
+from segcore.checkpoint.weights import load_into, read_weights
+from segcore.config.render import render_config
+from segcore.data.dataset import open_dataset
+from segcore.data.loader import Loader
+from segcore.data.sampler import Sampler
+from segcore.data.transforms.build import build_transforms, run_values
+from segcore.devices.framework import require_paddle
+from segcore.devices.select import select_device
+from segcore.engine.identity import differences, run_identity
+from segcore.engine.logfile import logging_to
+from segcore.engine.result import describe_result
+from segcore.errors import CheckpointError, OutputError, RequestError
+
+if TYPE_CHECKING:
+    import paddle
+
+    from segcore.config.schema import Config
+    from segcore.devices.select import DeviceChoice
+    from segcore.discovery.catalogue import Catalogue, Entry
+    from segcore.engine.observers import ObserverGroup
+    from segcore.engine.state import TrainState
+    from segcore.engine.trainer import Trainer
+    from segcore.protocols import Dataset
+    from segcore.specs import ModelSpec
+    from segcore.tasks.task import Task
+
+__all__ = ["complete_config", "evaluation_loader", "train"]
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    config: Config,
+    output: Path,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    accept_changes: bool = False,
+    catalogue: Catalogue | None = None,
+) -> dict[str, Any]:
+    """Train what `config` describes into the folder `output`; give what train_result.json holds.
+
+    With `resume` a stopped training goes on, and a new one begins where there is none. A run whose
+    configuration, data, versions or kind of device changed is refused with the differences, unless
+    `accept_changes`. Raises SegcoreError; whatever it is, the run can be resumed afterwards.
+    """
+    if catalogue is None:
+        from segcore.discovery.catalogue import get_catalogue
+
+        catalogue = get_catalogue()
+    entry = catalogue.models.find(config.model.name)
+    folder = RunFolder(Path(output))
+    if folder.holds_run() and not resume:
+        raise OutputError(
+            f"{folder.path}: holds a run already. Go on with it by --resume, or name another "
+            "--output."
+        )
+    choice = select_device(device, catalogue)
+    with RunLock(folder.path):
+        store = CheckpointStore(folder.path, claim_run_id(folder.path), keep=config.save.keep)
+        store.recover()
+        datasets = {split: open_dataset(config, split, catalogue) for split in ("train", "val")}
+        config = complete_config(config, entry, datasets["train"])
+        with logging_to(folder.log):
+            _say_warnings(datasets)
+            run = _Run(
+                config,
+                folder=folder,
+                store=store,
+                datasets=datasets,
+                choice=choice,
+                entry=entry,
+                catalogue=catalogue,
+            )
+            return run.execute(accept_changes=accept_changes)
+
+
+def complete_config(config: Config, entry: Entry[ModelSpec], dataset: Dataset) -> Config:
+    """Fill in what the dataset decides, so that the saved configuration needs nothing else."""
+    root = Path(config.data.path or "").resolve()
+    data = config.data.model_copy(
+        update={"path": str(root), "num_classes": len(dataset.class_names)}
+    )
+    model = config.model.model_copy(update={"name": entry.name})
+    return config.model_copy(update={"data": data, "model": model})
+
+
+class _Run:
+    """One training, with everything that it works on."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        folder: RunFolder,
+        store: CheckpointStore,
+        datasets: Mapping[str, Dataset],
+        choice: DeviceChoice,
+        entry: Entry[ModelSpec],
+        catalogue: Catalogue,
+    ) -> None:
+        if len(choice.indices) > 1:
+            raise RequestError(
+                f"device {choice}: training runs on one device; name one: {choice.places[0]}"
+            )
+        self.config = config
+        self.folder = folder
+        self.store = store
+        self.datasets = datasets
+        self.choice = choice
+        self.catalogue = catalogue
+        self.paddle = require_paddle()
+        self.paddle.set_device(choice.places[0])
+        task_class = catalogue.tasks.find(entry.spec.task).load_target()
+        self.task: Task = task_class(config, datasets["train"].class_names, catalogue)
+        self.identity = run_identity(
+            config,
+            datasets={split: dataset.fingerprint() for split, dataset in datasets.items()},
+            versions=_versions(entry, self.paddle),
+            device=choice.kind,
+        )
+        # the initial weights follow from the seed, too
+        self.paddle.seed(config.train.seed)
+        self.network: paddle.nn.Layer = catalogue.build_model(
+            entry, len(self.task.class_names), config.model.options
+        )
+
+    def execute(self, *, accept_changes: bool) -> dict[str, Any]:
+        """Train to the end, export the best model, and give the result."""
+        from segcore.engine.observers import create_observers
+
+        observers = create_observers(self.config, self.catalogue)
+        with self._loaders() as (train_batches, eval_batches):
+            trainer = self._create_trainer(train_batches, eval_batches, observers)
+            self._begin(trainer, accept_changes=accept_changes)
+            observers.started(self.config, self.folder.path)
+            state = trainer.run()
+        result = self._finish(state)
+        observers.stopped(result)
+        return result
+
+    @contextmanager
+    def _loaders(self) -> Iterator[tuple[Loader, Loader]]:
+        config, values = self.config, run_values(self.config)
+        data, train = config.data, config.train
+
+        def resolve(name: str) -> Any:
+            return self.catalogue.transforms.find(name).spec
+
+        train_set, eval_set = self.datasets["train"], self.datasets["val"]
+        train_batches = Loader(
+            train_set,
+            build_transforms(train.transforms, values, resolve),
+            Sampler(len(train_set), train.batch_size, train.seed),
+            self.task.collate,
+            num_workers=train.num_workers,
+            timeout_s=data.timeout_s,
+            on_bad_sample=data.on_bad_sample,
+            continuous=True,
+        )
+        eval_batches = evaluation_loader(config, eval_set, self.catalogue, train.num_workers)
+        with train_batches, eval_batches:
+            yield train_batches, eval_batches
+
+    def _create_trainer(
+        self, train_batches: Loader, eval_batches: Loader, observers: ObserverGroup
+    ) -> Trainer:
+        from segcore.engine.history import History
+        from segcore.engine.trainer import Intervals, Trainer
+
+        return Trainer(
+            self.config,
+            self.task,
+            self.network,
+            train_batches=train_batches,
+            eval_batches=lambda: eval_batches.epoch(0),
+            intervals=Intervals.of(self.config, len(train_batches)),
+            store=self.store,
+            history=History(self.folder.history),
+            observers=observers,
+        )
+
+    def _begin(self, trainer: Trainer, *, accept_changes: bool) -> None:
+        """Go on from the newest sound checkpoint, or begin anew where there is none."""
+        if self.store.newest() is None:
+            if self.config.train.pretrained is not None:
+                self._load_pretrained(self.config.train.pretrained)
+            trainer.start(self.identity)
+            log.info("training %s from the beginning", self.config.model.name)
+        else:
+            checkpoint = self.store.load()
+            for line in checkpoint.rejected:
+                log.warning("%s; an older checkpoint is taken", line)
+            trainer.resume(checkpoint.parts)
+            self._compare(trainer.state, accept_changes=accept_changes)
+            trainer.state.identity = self.identity
+            log.info("going on after step %d", trainer.state.step)
+        write_atomic(self.folder.config, render_config(self.config).encode())
+        log.info("device %s, output %s", self.choice, self.folder.path)
+
+    def _compare(self, state: TrainState, *, accept_changes: bool) -> None:
+        changed = differences(state.identity, self.identity)
+        if changed and not accept_changes:
+            raise CheckpointError(
+                f"{self.folder.path}: this is no longer the training that was stopped:\n  "
+                + "\n  ".join(changed)
+                + "\nUndo the changes, or take them on with --accept-changes."
+            )
+        for line in changed:
+            log.warning("taken on: %s", line)
+
+    def _load_pretrained(self, source: str) -> None:
+        report = load_into(
+            self.network.state_dict(),
+            read_weights(Path(source)),
+            reset_head=self.config.train.reset_head,
+            source=source,
+            model=self.config.model.name,
+        )
+        log.info("%s: %d arrays loaded", source, len(report.matched))
+        if report.left_out:
+            log.warning("%s: left out %s", source, ", ".join(report.left_out))
+
+    def _finish(self, state: TrainState) -> dict[str, Any]:
+        """Export the best model and write the result."""
+        from segcore.export.write import write_export
+
+        best = open_best(self.folder.path, ["model.pdparams"])
+        load_into(
+            self.network.state_dict(),
+            pdparams.decode(best.parts["model.pdparams"]).arrays(),
+            source=str(self.folder.best_weights),
+            model=self.config.model.name,
+        )
+        exported = write_export(self.network, self.task, self.folder.inference)
+        result = describe_result(self.config, self.folder, state, exported)
+        write_atomic(self.folder.train_result, json.dumps(result, indent=2).encode())
+        log.info(
+            "done: best %s %s at step %s; %s",
+            self.config.eval.best,
+            state.best_score,
+            state.best_step,
+            self.folder.best_model,
+        )
+        return result
+
+
+def evaluation_loader(
+    config: Config, dataset: Dataset, catalogue: Catalogue, num_workers: int
+) -> Loader:
+    """Read `dataset` in order for evaluation, in lists of samples that keep their labels."""
+    pipeline = build_transforms(
+        config.eval.transforms,
+        run_values(config),
+        lambda name: catalogue.transforms.find(name).spec,
+        keep_label=True,
+    )
+    sampler = Sampler(
+        len(dataset), config.eval.batch_size, config.train.seed, shuffle=False, drop_last=False
+    )
+    return Loader(
+        dataset,
+        pipeline,
+        sampler,
+        list,
+        num_workers=num_workers,
+        timeout_s=config.data.timeout_s,
+    )
+
+
+def _versions(entry: Entry[ModelSpec], paddle: Any) -> dict[str, str]:
+    """Give the versions that a resumed training must share; of Paddle, the minor one."""
+    return {
+        "segcore": __version__,
+        entry.plugin.distribution: entry.plugin.version,
+        "paddle": ".".join(paddle.__version__.split(".")[:2]),
+    }
+
+
+def _say_warnings(datasets: Mapping[str, Dataset]) -> None:
+    for dataset in datasets.values():
+        for line in getattr(dataset, "warnings", ()):
+            log.warning("%s", line)
