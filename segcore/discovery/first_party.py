@@ -20,7 +20,13 @@ from segcore.errors import MissingError, PluginBrokenError, PluginMissingError
 if TYPE_CHECKING:
     from segcore.discovery.load import Plugin
 
-__all__ = ["FirstPartyOffer", "find_first_party", "first_party_names", "first_party_offers"]
+__all__ = [
+    "FirstPartyOffer",
+    "find_first_party",
+    "first_party_distribution",
+    "first_party_names",
+    "first_party_offers",
+]
 
 
 @dataclass(frozen=True)
@@ -95,3 +101,9 @@ def find_first_party(kind: str, name: str) -> FirstPartyOffer | None:
 def first_party_names(kind: str) -> list[str]:
     """List the canonical names of the table's components of one kind."""
     return [offer.name for offer in first_party_offers(kind)]
+
+
+def first_party_distribution(name: str) -> str | None:
+    """Give the first-party distribution that `name` means, with or without `segcore-` before it."""
+    wanted = distribution_key(name)
+    return next((d for d in _table() if wanted in (d, d.removeprefix("segcore-"))), None)

@@ -1,0 +1,160 @@
+"""`segcore models`: the models at hand, and all about one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from segcore.cli.messages import printable
+from segcore.cli.table import print_json, print_table
+from segcore.discovery.catalogue import get_catalogue
+from segcore.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from segcore.discovery.catalogue import Entry
+    from segcore.specs import ModelSpec
+
+__all__ = ["models_command"]
+
+
+@click.group("models", invoke_without_command=True)
+@click.option("--task", metavar="NAME", help="Only models of this task, such as semantic.")
+@click.option("--all", "everything", is_flag=True, help="Also models that could be installed.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_context
+def models_command(ctx: click.Context, task: str | None, everything: bool, as_json: bool) -> None:
+    """List the models that the installed plugins offer, or describe one."""
+    if ctx.invoked_subcommand is not None:
+        return
+    catalogue = get_catalogue()
+    if task is not None:
+        task = _known_task(task)
+    records = [_record(entry) for entry in catalogue.models if task in (None, entry.spec.task)]
+    records.sort(key=lambda record: record["name"].casefold())
+    if everything and task in (None, "semantic", "instance"):
+        records += _installable()
+    if as_json:
+        print_json(records)
+    elif records:
+        _print_list(records)
+    else:
+        click.echo(
+            "No installed plugin offers a model"
+            + (f" of the task {task}" if task else "")
+            + ". Install one, for example: pip install segcore-pplite\n"
+            "`segcore models --all` lists what there is."
+        )
+
+
+@models_command.command("show")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show_command(name: str, as_json: bool) -> None:
+    """Describe the model NAME: options, recipe, weights, published results."""
+    entry = get_catalogue().models.find(name)
+    record = _record(entry)
+    options = entry.load_options()
+    record["options"] = {} if options is None else options.model_json_schema()
+    if as_json:
+        print_json(record)
+    else:
+        _print_model(record)
+
+
+def _known_task(name: str) -> str:
+    """Give the task's canonical name; tasks of models count even when no plugin runs them."""
+    catalogue = get_catalogue()
+    tasks = {entry.spec.task for entry in catalogue.models} | {"semantic", "instance"}
+    if name in tasks:
+        return name
+    try:
+        return catalogue.tasks.find(name).name
+    except UnknownNameError as error:
+        raise UnknownNameError(f"--task: {error}") from error
+
+
+def _record(entry: Entry[ModelSpec]) -> dict[str, Any]:
+    spec = entry.spec
+    return {
+        "name": get_catalogue().models.shown_name(entry),
+        "qualified_name": entry.qualified,
+        "task": spec.task,
+        "summary": spec.summary,
+        "aliases": list(spec.aliases),
+        "distribution": entry.plugin.distribution,
+        "version": entry.plugin.version,
+        "installed": True,
+        "parameters": spec.parameters,
+        "paper": spec.paper,
+        "licence": spec.licence,
+        "tags": list(spec.tags),
+        "recipe": spec.recipe,
+        "weights": [dict(vars(weights)) for weights in spec.weights],
+        "published": dict(spec.published),
+    }
+
+
+def _installable() -> list[dict[str, Any]]:
+    from segcore.discovery.first_party import first_party_offers
+
+    models = get_catalogue().models
+    return [
+        {
+            "name": offer.name,
+            "qualified_name": offer.qualified,
+            "aliases": list(offer.aliases),
+            "distribution": offer.distribution,
+            "installed": False,
+            "install": f"pip install {offer.distribution}",
+        }
+        for offer in first_party_offers("model")
+        if offer.qualified not in models
+    ]
+
+
+def _print_list(records: list[dict[str, Any]]) -> None:
+    rows = [
+        (
+            record["name"],
+            record.get("task"),
+            _millions(record.get("parameters")),
+            f"{record['distribution']} {record['version']}"
+            if record["installed"]
+            else record["install"],
+            record.get("summary"),
+        )
+        for record in records
+    ]
+    print_table(("MODEL", "TASK", "PARAMETERS", "FROM", ""), rows)
+
+
+def _millions(count: int | None) -> str | None:
+    return None if count is None else f"{count / 1e6:.2f} M"
+
+
+def _print_model(record: dict[str, Any]) -> None:
+    lines = [f"{record['name']}: {record['summary']}".rstrip(": "), ""]
+    facts = {
+        "task": record["task"],
+        "from": f"{record['distribution']} {record['version']}",
+        "also called": ", ".join(record["aliases"]),
+        "parameters": _millions(record["parameters"]),
+        "paper": record["paper"],
+        "licence": record["licence"],
+        "tags": ", ".join(record["tags"]),
+        "recipe": record["recipe"],
+    }
+    lines += [f"{key:12} {value}" for key, value in facts.items() if value]
+    lines += [f"{'published':12} {key}: {value}" for key, value in record["published"].items()]
+    lines += [
+        f"{'weights':12} {weights['trained_on']} ({weights['part']}): {weights['url']}"
+        for weights in record["weights"]
+    ]
+    properties = record["options"].get("properties", {})
+    if properties:
+        lines += ["", "options (model.options.NAME in a configuration):"]
+    for name, schema in properties.items():
+        default = f" [{schema['default']}]" if "default" in schema else " (required)"
+        lines.append(f"  {name}{default}  {schema.get('description', '')}".rstrip())
+    click.echo(printable("\n".join(lines)))
