@@ -256,6 +256,8 @@ class _Machine:
     def put(self, index: int) -> None:
         if not self._stack:
             self.refuse("remembers a value that is not there")
+        if index > len(self._memo):  # Python counts them; its own machine allocates up to `index`
+            self.refuse(f"numbers a value {index} where {len(self._memo)} are remembered")
         self._memo[index] = self._stack[-1]
 
     def count_memo(self) -> int:
