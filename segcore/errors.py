@@ -34,7 +34,11 @@ A message says what is wrong (with the value), where it is, and what to do about
 from __future__ import annotations
 
 import signal
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from segcore.config.problem import Problem
 
 __all__ = [
     "AmbiguousNameError",
@@ -86,7 +90,14 @@ class RequestError(SegcoreError):
 
 
 class ConfigError(RequestError):
-    """A key, a value or a file of the configuration is wrong."""
+    """A key, a value or a file of the configuration is wrong.
+
+    `problems` holds one record for each, where they were collected: see `segcore.config.problem`.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class UnknownNameError(RequestError):

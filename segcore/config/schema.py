@@ -5,7 +5,7 @@ The descriptions become `segcore config show`, the JSON Schema and the reference
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -24,9 +24,11 @@ __all__ = [
     "TrainConfig",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
-Size = Annotated[tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]], Field(strict=False)]
+Size = Annotated[
+    tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]], Field(strict=False)
+]
 ClassMap = Annotated[dict[int, int], Field(strict=False)]
 Channels = Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
 
@@ -83,7 +85,9 @@ class DataConfig(Section):
         None, description="Replacement of label values on reading, such as {255: 1}"
     )
     channels: Literal[1, 3] = Field(3, description="Channels of the images: 1 grey, 3 RGB")
-    mean: Channels = Field((0.5, 0.5, 0.5), description="Subtracted from images in 0..1, by channel")
+    mean: Channels = Field(
+        (0.5, 0.5, 0.5), description="Subtracted from images in 0..1, by channel"
+    )
     std: Channels = Field((0.5, 0.5, 0.5), description="Divides images after the mean, by channel")
     max_pixels: int = Field(
         2**28, gt=0, description="Images with more pixels than this are refused unread"
