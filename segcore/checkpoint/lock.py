@@ -16,7 +16,6 @@ import secrets
 import socket
 import threading
 import time
-import weakref
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +30,7 @@ __all__ = ["Holder", "RunLock"]
 HEARTBEAT_S = 10.0
 SILENT_S = 120.0
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
-_held: weakref.WeakSet[RunLock] = weakref.WeakSet()
+_held: set[RunLock] = set()
 
 
 class Holder(BaseModel):

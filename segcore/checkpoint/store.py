@@ -52,6 +52,7 @@ BEST = "best_model"
 _STEP = re.compile(r"step-(0|[1-9]\d{0,17})\Z", re.ASCII)
 _REPLACED = re.compile(r"(?:best_model|\.(step-\d+|inference))\.(?:new|old)\Z", re.ASCII)
 _READ_ATTEMPTS = 50
+_READ_ABSENCES = 5
 _READ_PAUSE_S = 0.01
 
 
@@ -315,16 +316,21 @@ def open_best(
     """
     final = run_dir / BEST
     flaw: Exception = FileNotFoundError(final)
+    absences = 0
     for _ in range(_READ_ATTEMPTS):
         before = _read_generation(final, files)
         try:
             return read_checkpoint(_place_of(final), names, files)
         except (CheckpointError, OSError) as error:
             flaw = error
-        if before is not None and before == _read_generation(final, files):
-            raise CheckpointError(f"{flaw}. Train again, or name another run.") from flaw
+        after = _read_generation(final, files)
+        absences = absences + 1 if before is after is None else 0
+        if absences == _READ_ABSENCES or (after is not None and after == before):
+            break
         time.sleep(_READ_PAUSE_S)  # it was replaced while we read, or is away for a moment
-    raise CheckpointError(f"{final}: there is no best model. Train one first.") from flaw
+    if absences:
+        raise CheckpointError(f"{final}: there is no best model. Train one first.") from flaw
+    raise CheckpointError(f"{flaw}. Train again, or name another run.") from flaw
 
 
 def _place_of(final: Path) -> Path:
