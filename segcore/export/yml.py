@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from segcore.config.scalar import resolve_plain
 from segcore.config.schema import Component, Config
 from segcore.errors import ExportError
 
@@ -96,7 +97,7 @@ def render_description(
             "config": settings,
         },
     }
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def read_description(path: Path, model_name: str | None = None) -> Description:
@@ -133,6 +134,18 @@ def read_description(path: Path, model_name: str | None = None) -> Description:
     if file.segcore is None:
         return Description(config)
     return Description(config, file.segcore.task, file.segcore.class_names)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quote text that readers of YAML 1.2, and not only of 1.1, would take for something else."""
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if isinstance(resolve_plain(text), str) else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def _as_paddlex_reads(step: Component) -> dict[str, Any] | None:

@@ -1,0 +1,52 @@
+"""`segcore export`: from the best weights of a run to a format for inference."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from segcore.cli.messages import printable, say
+
+__all__ = ["export_command"]
+
+
+@click.command("export")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--format", "format_name", default="paddle", show_default=True, metavar="NAME")
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="Folder to write.  [RUN/export/FORMAT]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the paths of the files as JSON.")
+def export_command(run: Path, format_name: str, output: Path | None, as_json: bool) -> None:
+    """Export the best model of RUN, or a file of weights, and compare it with the network.
+
+    What the folder held before stays until the new export is complete and computes what the
+    network computes.
+    """
+    from segcore.discovery.catalogue import get_catalogue
+
+    # an unknown format is told from its name, before seconds of loading
+    name = get_catalogue().exporters.find(format_name).spec.name
+
+    from segcore.devices.framework import require_paddle
+    from segcore.export.write import write_export
+    from segcore.inference.eager import create_task, load_network
+    from segcore.inference.source import find_model
+
+    require_paddle()
+    found = find_model(run)
+    network = load_network(found.source)
+    task = create_task(found.source.config or found.config, found.class_names, found.task)
+    if output is None:
+        output = (run.parent if run.is_file() else run) / "export" / name
+    written = write_export(network, task, output, name)
+    if as_json:
+        click.echo(json.dumps({"format": name, "files": [str(path) for path in written]}, indent=2))
+    else:
+        for path in written:
+            click.echo(printable(str(path)))
+        say(
+            f"{found.config.model.name} exported to {output}; it computes what the network computes"
+        )

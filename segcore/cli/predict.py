@@ -1,0 +1,119 @@
+"""`segcore predict`: classes of the pixels of images, as files to look at and to go on with."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from segcore.cli.messages import printable, say
+from segcore.errors import DataError, RequestError
+
+if TYPE_CHECKING:
+    from segcore.inference.predictor import Predictor
+
+__all__ = ["predict_command"]
+
+_SIZE = re.compile(r"(-1|\d+)(?:[x,](-1|\d+))?\Z")
+_BAR_DELAY_S = 2.0
+
+
+def _parse_size(
+    _ctx: click.Context, _parameter: click.Parameter, text: str | None
+) -> int | tuple[int, int] | None:
+    if text is None:
+        return None
+    match = _SIZE.match(text)
+    if match is None:
+        raise click.BadParameter(f"{text!r}: write 512, 1024x512 (width x height) or -1")
+    return int(match[1]) if match[2] is None else (int(match[1]), int(match[2]))
+
+
+@click.command("predict")
+@click.argument("model")
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@click.option(
+    "--output", type=click.Path(path_type=Path), default="output/predict", show_default=True
+)
+@click.option("--device", default="auto", show_default=True, help="cpu, gpu:0, ... or auto.")
+@click.option("--runtime", default="auto", show_default=True, help="Engine that runs the model.")
+@click.option("--hpi", is_flag=True, help="Insist on an optimised graph.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images at once, of equal size.")
+@click.option(
+    "--target-size", callback=_parse_size, metavar="SIZE",
+    help="Input of the network: 512, 1024x512 (width x height), or -1 for the image's own.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def predict_command(
+    *,
+    model: str,
+    inputs: tuple[str, ...],
+    output: Path,
+    device: str,
+    runtime: str,
+    hpi: bool,
+    batch_size: int | None,
+    target_size: int | tuple[int, int] | None,
+    as_json: bool,
+) -> None:
+    """Predict the classes in each INPUT (image, folder or URL) with MODEL.
+
+    MODEL is the folder of a run, its best_model, an exported model, or a file of weights. For each
+    image OUTPUT gets NAME.png (classes as grey values), NAME_overlay.jpg and NAME.json.
+    """
+    from segcore.inference.create import create_model
+
+    place = Path(model)
+    predictor = create_model(
+        None if place.exists() else model,
+        place if place.exists() else None,
+        device=device,
+        runtime=runtime,
+        use_hpip=hpi,
+        batch_size=batch_size,
+        target_size=target_size,
+    )
+    results, failures = _predict_to(predictor, inputs, output)
+    if as_json:
+        click.echo(json.dumps(results, indent=2))
+    else:
+        click.echo(printable(f"{len(results)} results in {output}"))
+    if failures:
+        raise DataError(
+            f"{failures} of {failures + len(results)} images could not be read; see above"
+        )
+
+
+def _predict_to(
+    predictor: Predictor, inputs: tuple[str, ...], output: Path
+) -> tuple[list[dict[str, object]], int]:
+    """Predict everything and write the files; give the JSON forms and the number of failures."""
+    from tqdm import tqdm
+
+    from segcore.checkpoint.files import prepare_output
+    from segcore.inference.inputs import check_output_names, expand_inputs
+
+    images = list(expand_inputs(list(inputs)))
+    check_output_names(images)
+    if any(Path(text).resolve() == output.resolve() for text in inputs):
+        raise RequestError(f"{output}: is an input as well; name another --output")
+    prepare_output(output)
+    failures: list[DataError] = []
+
+    def note(error: DataError) -> None:
+        say(f"segcore: {error}")
+        failures.append(error)
+        bar.update()
+
+    results = []
+    # disable=None keeps quiet where there is no terminal
+    with tqdm(total=len(images), unit="image", delay=_BAR_DELAY_S, disable=None) as bar:
+        for result in predictor.predict(images, on_bad_image=note):
+            result.save_to_img(output)
+            result.save_to_json(output)
+            results.append(result.json)
+            bar.update()
+    return results, len(failures)

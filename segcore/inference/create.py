@@ -1,0 +1,104 @@
+"""`create_model`: from what is on disk to a model that predicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from segcore.devices.select import select_device
+from segcore.discovery.catalogue import get_catalogue
+from segcore.errors import RequestError, UnknownNameError
+from segcore.inference.predictor import Predictor, TargetSize
+from segcore.inference.source import FoundModel, find_model
+
+if TYPE_CHECKING:
+    from segcore.discovery.catalogue import Catalogue
+    from segcore.protocols import ModelSource, Runtime
+
+__all__ = ["choose_runtime", "create_model"]
+
+
+def create_model(
+    model_name: str | None = None,
+    model_dir: str | Path | None = None,
+    *,
+    device: str = "auto",
+    target_size: TargetSize = None,
+    use_hpip: bool = False,
+    batch_size: int | None = None,
+    runtime: str = "auto",
+) -> Predictor:
+    """Load a trained or exported model.
+
+    `model_dir` is the folder of a run, its `best_model` or `best_model/inference`, a folder that
+    PaddleX or PaddleSeg exported, or a file of weights beside its configuration. `model_name`, if
+    given, must be the model that is found there. `device` is `auto`, `cpu`, `gpu:0`, ...
+    `runtime` names one of the installed inference runtimes; `auto` takes the exported graph where
+    there is one, else the network itself. `use_hpip` insists on an optimised graph.
+    Raises SegcoreError; the message says what to do.
+    """
+    from segcore.inference.eager import create_task
+
+    catalogue = get_catalogue()
+    if model_dir is None:
+        raise _no_weights(model_name, catalogue)
+    found = find_model(Path(model_dir), model_name)
+    _check_name(model_name, found, Path(model_dir), catalogue)
+    choice = select_device(device, catalogue)
+    if len(choice.indices) > 1:
+        raise RequestError(f"device {choice}: predictions run on one device; name one")
+    name, engine = choose_runtime(runtime, found.source, catalogue, use_hpip=use_hpip)
+    session = engine.load(found.source, choice.device, choice.indices[0])
+    task = create_task(found.config, found.class_names, found.task)
+    facts = {"model": found.config.model.name, "runtime": name, "device": str(choice)}
+    return Predictor(session, task, target_size=target_size, batch_size=batch_size, facts=facts)
+
+
+def choose_runtime(
+    wanted: str, source: ModelSource, catalogue: Catalogue, *, use_hpip: bool = False
+) -> tuple[str, Runtime]:
+    """Find the runtime of the name `wanted`, or the first that runs `source`."""
+    if use_hpip and source.export_dir is None:
+        raise RequestError(
+            "high-performance inference runs exported graphs, and there is none here: make one "
+            "with `segcore export`"
+        )
+    if wanted != "auto":
+        spec = catalogue.runtimes.find(wanted).spec
+        return spec.name, spec.load_target()()
+    refusals = []
+    for entry in catalogue.runtimes:
+        engine: Runtime = entry.load_target()()
+        reason = engine.refusal(source)
+        if reason is None:
+            return entry.name, engine
+        refusals.append(f"{entry.name}: {reason}")
+    raise RequestError("no runtime runs this model. " + "; ".join(refusals))
+
+
+def _check_name(name: str | None, found: FoundModel, model_dir: Path, catalogue: Catalogue) -> None:
+    if name is None:
+        return
+    held = found.config.model.name
+    if _canonical(name, catalogue) != _canonical(held, catalogue):
+        raise RequestError(f"{model_dir} holds {held}, not {name}: correct one of the two")
+
+
+def _canonical(name: str, catalogue: Catalogue) -> str:
+    """Give the name that all spellings of a model share; unknown models only differ in case."""
+    if name in catalogue.models:
+        return catalogue.models.find(name).spec.name
+    return name.casefold()
+
+
+def _no_weights(name: str | None, catalogue: Catalogue) -> RequestError:
+    if name is None:
+        return RequestError("name a model_dir: the folder of a run or of an exported model")
+    try:
+        shown = catalogue.models.find(name).spec.name
+    except UnknownNameError as error:
+        return UnknownNameError(f"{error}. Nor is it a file or a folder")
+    return RequestError(
+        f"{shown} needs trained weights: give model_dir, the folder of a run or of an exported "
+        f"model; `segcore train {shown} --data DIR` makes one"
+    )

@@ -1,0 +1,137 @@
+"""What predictions are made from: paths, folders, addresses, arrays, and lists of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+
+from segcore.config.schema import DataConfig
+from segcore.data.decode import decode_image
+from segcore.data.paths import printable, read_file
+from segcore.errors import DataError, ImageError, OutputError, RequestError
+from segcore.inference.download import fetch_image, is_url
+from segcore.inference.result import LABEL_MARK, OVERLAY_MARK
+
+__all__ = ["ImageInput", "PredictInput", "check_output_names", "expand_inputs"]
+
+PredictInput: TypeAlias = "str | Path | np.ndarray | Iterable[str | Path | np.ndarray]"
+
+_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_MARKS = (LABEL_MARK.encode(), OVERLAY_MARK.encode())
+_MARK_WITHIN_BYTES = 1024  # the marks stand before the pixels
+
+
+@dataclass(frozen=True)
+class ImageInput:
+    """One image to come: `name` is that of its results, `source` says where it is from."""
+
+    name: str
+    source: str
+    content: Path | str | np.ndarray
+
+    def load(self, config: DataConfig) -> np.ndarray:
+        """Give the image (H, W, C) uint8, as `config` wants images read. Raises DataError."""
+        if isinstance(self.content, np.ndarray):
+            return _check_array(self.content, self.source, config.channels)
+        if isinstance(self.content, Path):
+            data = read_file(self.content, self.source)
+        else:
+            data = fetch_image(self.content)
+        image, _ = decode_image(data, self.source, config)
+        return image
+
+
+def expand_inputs(given: PredictInput, first_position: int = 0) -> Iterator[ImageInput]:
+    """Give the images that `given` stands for, in order; nothing is read before it is asked for.
+
+    A folder stands for all images in it and below it, sorted, but for results of earlier
+    predictions; their names keep the tree. An array is (H, W, 3) uint8 in RGB order, or grey
+    (H, W), and named by its position, counted from `first_position`. Raises RequestError or
+    DataError for what is no image.
+    """
+    items = [given] if isinstance(given, str | Path | np.ndarray) else given
+    for position, item in enumerate(items, first_position):
+        if isinstance(item, np.ndarray):
+            yield ImageInput(f"array_{position}", f"array {position}", item)
+        elif isinstance(item, str) and is_url(item):
+            yield ImageInput(_name_in_url(item), item, item)
+        elif isinstance(item, str | Path):
+            yield from _expand_path(Path(item))
+        else:
+            raise RequestError(
+                f"input {position} is of type {type(item).__name__}: give a path, a URL, a folder, "
+                "an array (H, W, 3) of uint8 in RGB order, or a list of these"
+            )
+
+
+def check_output_names(inputs: Iterable[ImageInput]) -> None:
+    """Raise OutputError when two inputs would write the same files, naming both.
+
+    Names that differ in case only count as the same, since some file systems think so.
+    """
+    seen: dict[str, str] = {}
+    for image in inputs:
+        key = image.name.casefold()
+        if key in seen:
+            raise OutputError(
+                f"{printable(seen[key])} and {printable(image.source)} would both write "
+                f"{printable(image.name)}.png: rename one, or predict them into different folders"
+            )
+        seen[key] = image.source
+
+
+def _expand_path(path: Path) -> Iterator[ImageInput]:
+    if not path.is_dir():
+        if not path.exists():
+            raise DataError(f"{printable(path)}: there is no such file or folder")
+        yield ImageInput(path.stem, str(path), path)
+        return
+    found = False
+    for folder, folders, names in os.walk(path, followlinks=False):
+        folders.sort()
+        for name in sorted(names):
+            file = Path(folder, name)
+            if file.suffix.lower() in _SUFFIXES and not _is_own_result(file):
+                found = True
+                yield ImageInput(str(file.relative_to(path).with_suffix("")), str(file), file)
+    if not found:
+        raise DataError(
+            f"{printable(path)}: no image in this folder ({', '.join(sorted(_SUFFIXES))})"
+        )
+
+
+def _is_own_result(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            head = file.read(_MARK_WITHIN_BYTES)
+    except OSError:
+        return False  # reading it will say what is wrong
+    return any(mark in head for mark in _MARKS)
+
+
+def _name_in_url(url: str) -> str:
+    stem = PurePosixPath(unquote(urlsplit(url).path)).stem
+    # what a server calls its file must not choose a folder here
+    return stem.replace("\\", "_").replace("/", "_").lstrip(".") or "image"
+
+
+def _check_array(array: np.ndarray, source: str, channels: int) -> np.ndarray:
+    if array.dtype != np.uint8:
+        raise ImageError(
+            f"{source}: values of type {array.dtype}: give uint8, 0 to 255, in RGB order"
+        )
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or 0 in array.shape or array.shape[2] not in (1, 3):
+        raise ImageError(f"{source}: shape {array.shape}: give (H, W, 3) or (H, W)")
+    if array.shape[2] == channels:
+        return array
+    if array.shape[2] == 1:
+        return array.repeat(channels, axis=2)
+    raise ImageError(f"{source}: an image in colour, but the model takes grey ones")

@@ -1,0 +1,156 @@
+"""A model that is ready to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from segcore.data.transforms.build import Pipeline, build_transforms, run_values
+from segcore.errors import DataError, RequestError
+from segcore.inference.inputs import ImageInput, PredictInput, expand_inputs
+from segcore.inference.result import SegmentationResult
+from segcore.tasks.sample import Sample
+
+if TYPE_CHECKING:
+    from segcore.config.schema import Config
+    from segcore.protocols import InferenceSession, Transform
+    from segcore.tasks.task import Task
+
+__all__ = ["Predictor", "TargetSize"]
+
+TargetSize: TypeAlias = "int | tuple[int, int] | list[int] | None"
+"""Size of the network's input: (width, height), one side of a square, -1 for the image's own size,
+None to inherit: a call inherits from the constructor, that from `predict.target_size`, and that
+from the transforms of the configuration."""
+
+_ORIGINAL = -1
+
+
+class Predictor:
+    """A model on a device, with the preparation of images that it was trained with."""
+
+    def __init__(
+        self,
+        session: InferenceSession,
+        task: Task,
+        *,
+        target_size: TargetSize = None,
+        batch_size: int | None = None,
+        facts: dict[str, Any] | None = None,
+    ) -> None:
+        self.session = session
+        self.task = task
+        self.config: Config = task.config
+        self.facts = facts or {}
+        self.batch_size = self.config.predict.batch_size if batch_size is None else batch_size
+        self.target_size = self.config.predict.target_size if target_size is None else target_size
+        self._pipeline(self.target_size)  # a wrong size is better refused before any work
+
+    def predict(
+        self,
+        input: PredictInput | Iterable[ImageInput],  # noqa: A002 - the name that PaddleX users know
+        batch_size: int | None = None,
+        target_size: TargetSize = None,
+        on_bad_image: Callable[[DataError], None] | None = None,
+    ) -> Iterator[SegmentationResult]:
+        """Predict images one after another and give each result, in order, when it is there.
+
+        `input` is a path, a URL, a folder, an array (H, W, 3) of uint8 in RGB order, or a list of
+        these. Neighbours of equal size run as one batch, of at most `batch_size`. An image that
+        cannot be read raises DataError, or is left out where `on_bad_image` takes the error.
+        """
+        size = self.target_size if target_size is None else target_size
+        pipeline = self._pipeline(size)
+        count = self.batch_size if batch_size is None else batch_size
+        if count < 1:
+            raise RequestError(f"batch_size {count}: give 1 or more")
+        images = iter(_as_inputs(input))
+        while chunk := list(islice(images, count)):
+            yield from self._predict_chunk(chunk, pipeline, size, on_bad_image)
+
+    def _predict_chunk(
+        self,
+        chunk: list[ImageInput],
+        pipeline: Pipeline,
+        size: TargetSize,
+        on_bad_image: Callable[[DataError], None] | None,
+    ) -> Iterator[SegmentationResult]:
+        loaded = [(image, self._load(image, on_bad_image)) for image in chunk]
+        readable = [(image, pixels) for image, pixels in loaded if pixels is not None]
+        samples = []
+        for image, pixels in readable:
+            sample = Sample(pixels, source=image.source)
+            # the transforms of evaluation draw nothing; a generator is due to the protocol
+            samples.append(pipeline(sample, np.random.default_rng(0)))
+        predictions = self.task.infer(self.session, samples)
+        for (image, pixels), labels in zip(readable, predictions, strict=True):
+            yield SegmentationResult(
+                name=image.name,
+                source=image.source,
+                image=pixels,
+                label_map=labels,
+                class_names=self.task.class_names,
+                facts={**self.facts, "target_size": _as_json(size)},
+                overlay_alpha=self.config.predict.overlay_alpha,
+            )
+
+    def _load(
+        self, image: ImageInput, on_bad_image: Callable[[DataError], None] | None
+    ) -> np.ndarray | None:
+        try:
+            return image.load(self.config.data)
+        except DataError as error:
+            if on_bad_image is None:
+                raise
+            on_bad_image(error)
+            return None
+
+    def _pipeline(self, size: TargetSize) -> Pipeline:
+        """Build the preparation of images, with `size` in place of its own changes of size."""
+        registry = self.task.catalogue.transforms
+        pipeline = build_transforms(
+            self.config.eval.transforms,
+            run_values(self.config),
+            lambda name: registry.find(name).spec,
+        )
+        if size is None:
+            return pipeline
+        from segcore.data.transforms.resize import LimitLong, Resize, ResizeByLong, ResizeByShort
+
+        scaling = (LimitLong, Resize, ResizeByLong, ResizeByShort)
+        kept: list[Transform] = [t for t in pipeline.transforms if not isinstance(t, scaling)]
+        sides = _as_sides(size)
+        if sides is not None:
+            kept.insert(0, Resize(target_size=sides))
+        return Pipeline(tuple(kept))
+
+
+def _as_inputs(given: PredictInput | Iterable[ImageInput]) -> Iterator[ImageInput]:
+    if isinstance(given, str | np.ndarray) or not isinstance(given, Iterable):
+        yield from expand_inputs(given)
+        return
+    for position, item in enumerate(given):
+        if isinstance(item, ImageInput):
+            yield item
+        else:
+            yield from expand_inputs([item], first_position=position)
+
+
+def _as_sides(size: int | tuple[int, int] | list[int]) -> tuple[int, int] | None:
+    """Give (width, height) in pixels, or None for the image's own size. Raises RequestError."""
+    sides = [size, size] if isinstance(size, int) else list(size)
+    if sides == [_ORIGINAL, _ORIGINAL]:
+        return None
+    if len(sides) != 2 or any(not isinstance(side, int) or side < 1 for side in sides):
+        raise RequestError(
+            f"target_size {size}: give (width, height) or one side, in pixels, or -1 for the "
+            "image's own size"
+        )
+    return sides[0], sides[1]
+
+
+def _as_json(size: TargetSize) -> int | list[int] | None:
+    return list(size) if isinstance(size, tuple | list) else size

@@ -1,0 +1,164 @@
+"""What a prediction is: class map, picture, JSON, and the files of them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from segcore.checkpoint.files import storage_errors, write_atomic
+from segcore.errors import OutputError
+from segcore.inference.palette import voc_palette
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["LABEL_MARK", "OVERLAY_MARK", "SegmentationResult"]
+
+# Marks in the files themselves, by which a later run knows them from photographs.
+LABEL_MARK = "segcore label map"
+OVERLAY_MARK = "segcore overlay"
+_JPEG_QUALITY = 92
+_PICTURES = {".jpg", ".jpeg", ".png"}
+
+
+@dataclass(frozen=True)
+class SegmentationResult:
+    """The classes of the pixels of one image.
+
+    `label_map` is (H, W), uint8 up to 255 classes and uint16 above, in the size of `image`, which
+    is (H, W, C) uint8 RGB or grey. `name` is where results go, relative to an output folder and
+    without suffix; `source` is where the image came from. `class_names` may be shorter than the
+    number of classes, where an exported model does not name them.
+    """
+
+    name: str
+    source: str
+    image: np.ndarray
+    label_map: np.ndarray
+    class_names: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    overlay_alpha: float = 0.5
+    palette: np.ndarray | None = None
+
+    @cached_property
+    def json(self) -> dict[str, Any]:
+        """The source, the size, and how much of the image each class present covers."""
+        height, width = self.label_map.shape
+        counts = np.bincount(self.label_map.reshape(-1))
+        present = np.flatnonzero(counts)
+        return {
+            "source": self.source,
+            "width": width,
+            "height": height,
+            **self.facts,
+            "classes": [
+                {
+                    "id": int(number),
+                    "name": self._class_name(int(number)),
+                    "pixels": int(counts[number]),
+                    "share": round(float(counts[number]) / (width * height), 6),
+                }
+                for number in present
+            ],
+        }
+
+    @cached_property
+    def img(self) -> Image.Image:
+        """The image with the classes laid over it, as an RGB picture of Pillow.
+
+        Black classes, as the background is by default, leave the image as it is. Borders between
+        classes are drawn in full colour.
+        """
+        from PIL import Image
+
+        labels = self.label_map
+        palette = self.palette
+        if palette is None:
+            palette = voc_palette(max(256, int(labels.max(initial=0)) + 1))
+        colours = palette[labels]
+        image = np.broadcast_to(self.image, colours.shape)
+        opacity = np.full(labels.shape, self.overlay_alpha, np.float32)
+        opacity[_borders(labels)] = 1.0
+        opacity[(colours == 0).all(axis=2)] = 0.0
+        mixed = image + (colours.astype(np.float32) - image) * opacity[..., None]
+        return Image.fromarray(np.rint(mixed).astype(np.uint8))
+
+    def print(self) -> None:
+        """Print the JSON form."""
+        print(json.dumps(self.json, indent=2))  # noqa: T201 - printing is what it is for
+
+    def save_to_img(self, path: str | Path) -> list[Path]:
+        """Write pictures; give their paths.
+
+        Into a folder go the label map `<name>.png` (classes as grey values) and the overlay
+        `<name>_overlay.jpg`; a path that ends in .jpg, .jpeg or .png gets the overlay alone.
+        Raises StorageError.
+        """
+        target = Path(path)
+        if target.suffix.lower() in _PICTURES and not target.is_dir():
+            return [_write(target, self._encode_overlay(target.suffix.lower()))]
+        return [
+            _write(target / f"{self.name}.png", self._encode_label_map()),
+            _write(target / f"{self.name}_overlay.jpg", self._encode_overlay(".jpg")),
+        ]
+
+    def save_to_json(self, path: str | Path) -> Path:
+        """Write the JSON form to a path that ends in .json, or into a folder as `<name>.json`."""
+        target = Path(path)
+        if target.suffix.lower() != ".json" or target.is_dir():
+            target = target / f"{self.name}.json"
+        return _write(target, (json.dumps(self.json, indent=2) + "\n").encode())
+
+    def _class_name(self, number: int) -> str:
+        return self.class_names[number] if number < len(self.class_names) else str(number)
+
+    def _encode_label_map(self) -> bytes:
+        from PIL import Image
+        from PIL.PngImagePlugin import PngInfo
+
+        mark = PngInfo()
+        mark.add_text("Software", LABEL_MARK)
+        buffer = io.BytesIO()
+        Image.fromarray(self.label_map).save(buffer, "PNG", pnginfo=mark)
+        return buffer.getvalue()
+
+    def _encode_overlay(self, suffix: str) -> bytes:
+        from PIL.PngImagePlugin import PngInfo
+
+        buffer = io.BytesIO()
+        if suffix == ".png":
+            mark = PngInfo()
+            mark.add_text("Software", OVERLAY_MARK)
+            self.img.save(buffer, "PNG", pnginfo=mark)
+        else:
+            self.img.save(buffer, "JPEG", quality=_JPEG_QUALITY, comment=OVERLAY_MARK.encode())
+        return buffer.getvalue()
+
+
+def _borders(labels: np.ndarray) -> np.ndarray:
+    """Mark the pixels (H, W) whose right or lower neighbour is of another class, and those."""
+    borders = np.zeros(labels.shape, bool)
+    across = labels[:, 1:] != labels[:, :-1]
+    down = labels[1:] != labels[:-1]
+    borders[:, 1:] |= across
+    borders[:, :-1] |= across
+    borders[1:] |= down
+    borders[:-1] |= down
+    return borders
+
+
+def _write(path: Path, data: bytes) -> Path:
+    try:
+        with storage_errors(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise OutputError(f"{path.parent}: is a file, not a folder; name another output") from error
+    write_atomic(path, data)
+    return path
