@@ -64,9 +64,12 @@ def test_nested_checkpoints_written_by_paddle_are_read(version, protocol, truth)
     assert found.names["model.0.weight"] == "conv2d_0.w_0"
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_bfloat16_stays_the_uint16_that_paddle_stores(version):
-    assert decode(DATA / f"{version}-bf16.pdparams").tree["w"].tolist() == [16256, 49184, 32610]
+# 2.6.2 cuts 3e38 off where the later versions round it.
+@pytest.mark.parametrize(("version", "last"), [("p262", 32609), ("p311", 32610), ("p331", 32610)])
+def test_bfloat16_stays_the_uint16_that_paddle_stores(version, last):
+    found = decode(DATA / f"{version}-bf16.pdparams").tree["w"]
+    assert found.dtype == np.uint16
+    assert found.tolist() == [16256, 49184, last]
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -124,12 +127,9 @@ def test_byte_strings_of_python_2_are_read():
     # What Python 2 and NumPy 1 wrote: str for the content, no memo, "U" and "T" opcodes.
     content = np.array([1.5, -2.0], "<f4").tobytes()
     head = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85U\x01btR"
-    dtype = (
-        b"cnumpy\ndtype\n(U\x02f4K\0K\x01tR(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
-    )
-    data = (
-        b"\x80\x02}U\x01w" + head + b"(K\x01K\x02\x85" + dtype.replace(b"K\0K\x01tR", b"\x89\x88tR")
-    )
+    state = b"(K\x03U\x01<NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb"
+    dtype = b"cnumpy\ndtype\n(U\x02f4\x89\x88tR" + state
+    data = b"\x80\x02}U\x01w" + head + b"(K\x01K\x02\x85" + dtype
     data += b"\x89U\x08" + content + b"tbs."
     assert decode(data).tree["w"].tolist() == [1.5, -2.0]
 
@@ -312,27 +312,27 @@ def mutated(seed, originals):
     return bytes(data)
 
 
-def attempt(count):
+def is_refused(data):
+    try:
+        decode(data)
+    except WeightsError:
+        return True
+    return False
+
+
+def count_refused(count):
     originals = [(DATA / name).read_bytes() for name in FILES]
-    loaded = refused = 0
-    for seed in range(count):
-        try:
-            decode(mutated(seed, originals))
-            loaded += 1
-        except WeightsError:
-            refused += 1
-    return loaded, refused
+    return sum(is_refused(mutated(seed, originals)) for seed in range(count))
 
 
 def test_damaged_files_load_or_are_refused_and_nothing_else():
-    loaded, refused = attempt(3_000)
-    assert loaded + refused == 3_000
-    assert min(loaded, refused) > 300  # a fuzzer of which all or none passes tests nothing
+    # A fuzzer of which all or none passes would test nothing.
+    assert 1_500 < count_refused(3_000) < 2_900
 
 
 @pytest.mark.slow
 def test_many_damaged_files_load_or_are_refused_and_nothing_else():
-    assert sum(attempt(60_000)) == 60_000
+    assert 30_000 < count_refused(60_000) < 58_000
 
 
 @settings(max_examples=300, deadline=None)
