@@ -19,7 +19,7 @@ from segcore.config.load import MAX_DEPTH, Document, KeyPath, parse_value
 from segcore.config.schema import Config, Section
 from segcore.errors import ConfigError
 
-__all__ = ["DEFAULT", "Layers", "Origin", "dotted", "key_path"]
+__all__ = ["DEFAULT", "Layers", "Origin", "dotted", "key_path", "plain"]
 
 # Of such a pair a source that gives one means to replace the other.
 _EITHER_OR = ((("train", "iters"), ("train", "epochs")),)
@@ -123,11 +123,18 @@ class Layers:
         self._layer += 1
         for pair in _EITHER_OR:
             for this, rival in (pair, pair[::-1]):
-                if rival not in given and given.get(this, (None,))[0] is not None:
+                is_given = given.get(this, (None,))[0] is not None
+                if is_given and rival not in given and self._value(rival) is not None:
                     given = {**given, rival: (None, given[this][1])}
         for path, (value, origin) in given.items():
-            self._set(path, _plain(value), origin)
+            self._set(path, plain(value), origin)
             self._origins[path] = (self._layer, origin)
+
+    def _value(self, path: KeyPath) -> Any:
+        value: Any = self.data
+        for key in path:
+            value = value.get(key) if isinstance(value, dict) else None
+        return value
 
     def _set(self, path: KeyPath, value: Any, origin: Origin) -> None:
         container: Any = self.data
@@ -178,12 +185,12 @@ def key_path(parts: Sequence[str]) -> KeyPath:
     return tuple(int(part) if re.fullmatch(r"[0-9]{1,9}", part) else part for part in parts)
 
 
-def _plain(value: Any) -> Any:
-    """Copy `value` as what YAML knows; paths become text."""
+def plain(value: Any) -> Any:
+    """Copy `value` as the types that YAML has; tuples become lists, and paths text."""
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
+        return {key: plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     return str(value) if isinstance(value, Path) else value
 
 
@@ -193,5 +200,5 @@ def _default_data() -> dict[str, Any]:
     for name, info in Config.model_fields.items():
         if not info.is_required():
             value = info.get_default(call_default_factory=True)
-            data[name] = _plain(value.model_dump() if isinstance(value, Section) else value)
+            data[name] = plain(value.model_dump() if isinstance(value, Section) else value)
     return data

@@ -105,7 +105,9 @@ def explain(
             problem = unknown_key(at, _names_at(model, path[:-1]), origin_of(at), hint)
         else:
             message = _meaning(dict(fault), fault["loc"][-1:])
-            messages.setdefault(at, []).append(f"{dotted(inner)} {message}" if inner else message)
+            if inner and fault["type"] != "missing":
+                message = f"item {dotted(inner)} {message}"
+            messages.setdefault(at, []).append(message)
             text = " or ".join(dict.fromkeys(messages[at]))
             problem = Problem(at, text, origin_of(at), _shown(value))
         found[at] = problem

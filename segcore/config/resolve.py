@@ -23,7 +23,9 @@ from segcore.errors import (
     UnknownNameError,
 )
 
-__all__ = ["ResolvedConfig", "find_problems", "resolve_config"]
+__all__ = ["ResolvedConfig", "find_problems", "merge_sources", "resolve_config"]
+
+_MODEL_MISSING = "is required; name a model, as `segcore models` lists it"
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,13 @@ def merge_sources(
     return _layers(recipe, documents, overrides, flags)
 
 
-def find_problems(layers: Layers, catalogue: Catalogue) -> tuple[Config | None, list[Problem]]:
+def find_problems(
+    layers: Layers, catalogue: Catalogue, *, needs_model: bool = True
+) -> tuple[Config | None, list[Problem]]:
     """Check merged values against the schema, and components against their own options.
 
-    Gives the configuration, None where the schema refuses it, and every problem.
+    Gives the configuration, None where the schema refuses it, and every problem. A missing name
+    of the model is none unless `needs_model`: the command line may yet give it.
     """
     config = None
     problems: list[Problem] = []
@@ -100,6 +105,8 @@ def find_problems(layers: Layers, catalogue: Catalogue) -> tuple[Config | None, 
         config = Config.model_validate(layers.data)
     except ValidationError as error:
         problems = [_said_better(p) for p in explain(error, layers.data, Config, layers.origin)]
+    if not needs_model:
+        problems = [problem for problem in problems if problem.message != _MODEL_MISSING]
     seen = {problem.path for problem in problems}
     problems += [p for p in component_problems(layers, catalogue) if p.path not in seen]
     if config is not None:
@@ -109,7 +116,7 @@ def find_problems(layers: Layers, catalogue: Catalogue) -> tuple[Config | None, 
 
 def _said_better(problem: Problem) -> Problem:
     if problem.path in (("model",), ("model", "name")) and problem.message == "is required":
-        return Problem(("model", "name"), "is required; name a model, as `segcore models` lists it")
+        return Problem(("model", "name"), _MODEL_MISSING)
     return problem
 
 

@@ -10,7 +10,7 @@ import re
 
 from segcore.errors import ConfigError
 
-__all__ = ["Scalar", "render_scalar", "resolve_plain"]
+__all__ = ["Scalar", "escape", "render_scalar", "resolve_plain"]
 
 Scalar = str | int | float | bool | None
 
@@ -29,6 +29,9 @@ _MAX_DIGITS = 100
 
 # Text that is surely plain in any context, once it does not resolve to something else.
 _PLAIN = re.compile(r"[A-Za-z_/.][\w./+-]*(?: [\w./+-]+)*\Z", re.ASCII)
+
+# What YAML 1.1 takes for true and false: quoted, for the other programs that read our files.
+_YAML_11_TRUTHS = {"y", "n", "yes", "no", "on", "off"}
 
 
 def resolve_plain(text: str) -> Scalar:
@@ -54,15 +57,25 @@ def resolve_plain(text: str) -> Scalar:
 def render_scalar(value: Scalar) -> str:
     """Write `value` so that reading it gives it back, on one line of printable characters."""
     if isinstance(value, str):
-        is_plain = _PLAIN.match(value) is not None and isinstance(resolve_plain(value), str)
-        return value if is_plain else f'"{"".join(map(_escape, value))}"'
+        is_text = isinstance(resolve_plain(value), str) if _PLAIN.match(value) else False
+        is_plain = is_text and value.lower() not in _YAML_11_TRUTHS
+        return value if is_plain else f'"{escape(value)}"'
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and not math.isfinite(value):
-        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
-    return repr(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+        mantissa, e, exponent = repr(value).partition("e")
+        # YAML 1.1, which other programs read, wants a point in what has an exponent
+        return repr(value) if "." in mantissa or not e else f"{mantissa}.0e{exponent}"
+    return str(value)
+
+
+def escape(text: str) -> str:
+    """Write `text` on one line of printable characters, as YAML does between double quotes."""
+    return "".join(map(_escape, text))
 
 
 def _escape(character: str) -> str:
