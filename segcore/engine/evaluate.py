@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segcore.checkpoint.files import prepare_output, write_atomic
+from segcore.data.dataset import open_dataset
+from segcore.data.loader import Loader
+from segcore.data.sampler import Sampler
+from segcore.data.tally import Tally
+from segcore.data.transforms.build import build_transforms, run_values
+from segcore.errors import DataError
 from segcore.tasks.sample import Sample
 
 if TYPE_CHECKING:
-    from segcore.protocols import InferenceSession
+    from segcore.config.schema import Config
+    from segcore.discovery.catalogue import Catalogue
+    from segcore.protocols import Dataset, InferenceSession
     from segcore.tasks.task import Task
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "evaluate_model", "evaluation_loader"]
+
+log = logging.getLogger(__name__)
 
 
 def evaluate(
@@ -19,15 +34,122 @@ def evaluate(
 ) -> dict[str, Any]:
     """Predict every sample and give the metrics that the configuration asks for, by name.
 
-    Samples keep their labels in the size of the original image. Raises DataError when a sample
-    has no label.
+    Samples keep their labels in the size of the original image. Warnings about images are
+    logged, one line a kind. Raises DataError when a sample has no label.
     """
     metrics = task.metrics()
+    tally = Tally()
     for samples in batches:
         for sample, prediction in zip(samples, task.infer(session, samples), strict=True):
+            tally.add(sample.warnings, sample.source)
             for metric in metrics:
                 metric.update(prediction, sample.label)
+    for line in tally.lines():
+        log.warning("%s", line)
     results: dict[str, Any] = {}
     for metric in metrics:
         results.update(metric.compute())
     return results
+
+
+def evaluation_loader(
+    config: Config, dataset: Dataset, catalogue: Catalogue, num_workers: int
+) -> Loader:
+    """Read `dataset` in order for evaluation, in lists of samples that keep their labels."""
+    pipeline = build_transforms(
+        config.eval.transforms,
+        run_values(config),
+        lambda name: catalogue.transforms.find(name).spec,
+        keep_label=True,
+    )
+    sampler = Sampler(
+        len(dataset), config.eval.batch_size, config.train.seed, shuffle=False, drop_last=False
+    )
+    return Loader(
+        dataset,
+        pipeline,
+        sampler,
+        list,
+        num_workers=num_workers,
+        timeout_s=config.data.timeout_s,
+    )
+
+
+def evaluate_model(
+    path: Path,
+    data: Path,
+    *,
+    split: str = "val",
+    output: Path | None = None,
+    device: str = "auto",
+    runtime: str = "auto",
+    num_workers: int = 2,
+    changes: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Measure the model at `path` on a split of the dataset at `data`.
+
+    `path` is whatever `segcore.inference.source.find_model` knows. `changes` replace values of the
+    section `eval` of the model's configuration. The result is also written to
+    `evaluate_result.json` in `output`, by default the folder of the model. Raises SegcoreError.
+    """
+    from segcore.devices.select import select_device
+    from segcore.discovery.catalogue import get_catalogue
+    from segcore.inference.create import choose_runtime
+    from segcore.inference.eager import create_task
+    from segcore.inference.source import find_model
+
+    catalogue = get_catalogue()
+    found = find_model(path)
+    config = found.source.config or found.config
+    config = config.model_copy(
+        update={
+            "data": config.data.model_copy(update={"path": str(data)}),
+            "eval": config.eval.model_copy(update=dict(changes or {})),
+        }
+    )
+    folder = output or (path if path.is_dir() else path.parent)
+    prepare_output(folder)
+    dataset = open_dataset(config, split, catalogue)
+    _require_same_classes(config, dataset, path)
+    task = create_task(config, dataset.class_names, found.task)
+    choice = select_device(device, catalogue)
+    used, engine = choose_runtime(runtime, found.source, catalogue)
+    session = engine.load(found.source, choice.device, choice.indices[0])
+    begun = time.perf_counter()
+    with evaluation_loader(config, dataset, catalogue, num_workers) as loader:
+        metrics = evaluate(session, task, _with_progress(loader))
+    seconds = time.perf_counter() - begun
+    result = {
+        "done_flag": True,
+        "model_name": config.model.name,
+        "model": str(path),
+        "data": str(data),
+        "split": split,
+        "runtime": used,
+        "device": str(choice),
+        "images": len(dataset),
+        "images_per_second": round(len(dataset) / seconds, 2),
+        "best": config.eval.best,
+        "score": metrics.get(config.eval.best),
+        "metrics": metrics,
+    }
+    write_atomic(folder / "evaluate_result.json", json.dumps(result, indent=2).encode())
+    return result
+
+
+def _require_same_classes(config: Config, dataset: Dataset, path: Path) -> None:
+    wanted, found = config.data.num_classes, len(dataset.class_names)
+    if wanted is not None and wanted != found:
+        raise DataError(
+            f"{config.data.path}: has {found} classes ({', '.join(dataset.class_names[:5])}...), "
+            f"but {path} was trained on {wanted}. Evaluate on a dataset of the same classes."
+        )
+
+
+def _with_progress(loader: Loader) -> Iterable[Sequence[Sample]]:
+    from tqdm import tqdm
+
+    batches: Iterable[Sequence[Sample]] = tqdm(
+        loader.epoch(0), total=len(loader), desc="evaluating", unit="batch", disable=None, delay=2
+    )
+    return batches

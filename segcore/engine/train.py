@@ -23,6 +23,7 @@ from segcore.data.sampler import Sampler
 from segcore.data.transforms.build import build_transforms, run_values
 from segcore.devices.framework import require_paddle
 from segcore.devices.select import select_device
+from segcore.engine.evaluate import evaluation_loader
 from segcore.engine.identity import differences, run_identity
 from segcore.engine.logfile import logging_to
 from segcore.engine.result import describe_result
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from segcore.specs import ModelSpec
     from segcore.tasks.task import Task
 
-__all__ = ["complete_config", "evaluation_loader", "train"]
+__all__ = ["complete_config", "train"]
 
 log = logging.getLogger(__name__)
 
@@ -260,29 +261,6 @@ class _Run:
             self.folder.best_model,
         )
         return result
-
-
-def evaluation_loader(
-    config: Config, dataset: Dataset, catalogue: Catalogue, num_workers: int
-) -> Loader:
-    """Read `dataset` in order for evaluation, in lists of samples that keep their labels."""
-    pipeline = build_transforms(
-        config.eval.transforms,
-        run_values(config),
-        lambda name: catalogue.transforms.find(name).spec,
-        keep_label=True,
-    )
-    sampler = Sampler(
-        len(dataset), config.eval.batch_size, config.train.seed, shuffle=False, drop_last=False
-    )
-    return Loader(
-        dataset,
-        pipeline,
-        sampler,
-        list,
-        num_workers=num_workers,
-        timeout_s=config.data.timeout_s,
-    )
 
 
 def _versions(entry: Entry[ModelSpec], paddle: Any) -> dict[str, str]:

@@ -1,0 +1,96 @@
+"""`segcore train`: from images and labels to a trained, measured, exported model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from segcore.cli.console import console_logging
+
+__all__ = ["train_command"]
+
+
+@click.command("train")
+@click.argument("model")
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of the dataset.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("output"),
+    show_default=True,
+    help="Run folder, for everything that the training writes.",
+)
+@click.option(
+    "-c", "--config", "file", type=click.Path(path_type=Path), help="YAML file of settings."
+)
+@click.option(
+    "-o", "overrides", metavar="KEY=VALUE", multiple=True, help="Setting, such as train.iters=500."
+)
+@click.option("--device", default="auto", show_default=True, help="cpu, gpu, gpu:1 or auto.")
+@click.option("--resume", is_flag=True, help="Go on with the training in the run folder.")
+@click.option(
+    "--accept-changes",
+    is_flag=True,
+    help="Resume although settings, data, versions or device changed.",
+)
+@click.option("--iters", type=int, help="Length in iterations (train.iters).")
+@click.option("--epochs", type=int, help="Length in epochs (train.epochs).")
+@click.option("--batch-size", type=int, help="Images per iteration (train.batch_size).")
+@click.option("--learning-rate", type=float, help="Learning rate (train.learning_rate).")
+@click.option(
+    "--weights", type=click.Path(), help="Weights to start from (train.pretrained), a file."
+)
+@click.option(
+    "--reset-head", is_flag=True, help="Leave out weights that hang on the number of classes."
+)
+def train_command(
+    model: str,
+    *,
+    data: Path | None,
+    output: Path,
+    file: Path | None,
+    overrides: tuple[str, ...],
+    device: str,
+    resume: bool,
+    accept_changes: bool,
+    iters: int | None,
+    epochs: int | None,
+    batch_size: int | None,
+    learning_rate: float | None,
+    weights: str | None,
+    reset_head: bool,
+) -> None:
+    """Train MODEL on a dataset, and keep its best weights with an exported graph.
+
+    `segcore models` lists the models; `segcore config show MODEL` all settings.
+    """
+    from segcore.config.resolve import resolve_config
+    from segcore.discovery.catalogue import get_catalogue
+
+    catalogue = get_catalogue()
+    flags = {
+        "data.path": None if data is None else str(data),
+        "train.iters": iters,
+        "train.epochs": epochs,
+        "train.batch_size": batch_size,
+        "train.learning_rate": learning_rate,
+        "train.pretrained": weights,
+        "train.reset_head": reset_head or None,
+    }
+    config = resolve_config(model, file, overrides, flags, catalogue).config
+    # imported once the configuration is known to be right: a typing error is answered at once
+    from segcore.engine.train import train
+
+    with console_logging():
+        result = train(
+            config,
+            output,
+            device=device,
+            resume=resume,
+            accept_changes=accept_changes,
+            catalogue=catalogue,
+        )
+    best = result["models"]["best"]
+    click.echo(f"{best['metric']} {best['score']} at step {best['step']}")
+    click.echo(f"Predict with: segcore predict {output} IMAGE...")
