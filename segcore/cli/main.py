@@ -69,6 +69,9 @@ def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911  one return for each 
     try:
         result = segcore_command.main(list(arguments), prog_name="segcore", standalone_mode=False)
     except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # click's way of taking it
+            _forget_stdout()
+            return _BROKEN_PIPE
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except click.exceptions.Exit as stop:
         return stop.exit_code

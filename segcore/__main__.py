@@ -1,0 +1,5 @@
+"""`python -m segcore` is `segcore`."""
+
+from segcore.cli.main import main
+
+main()

@@ -1,0 +1,211 @@
+"""Global options, exit codes, streams: the frame around every command."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from segcore import __version__, errors
+from segcore.cli import main as command_line
+from segcore.cli.main import run, segcore_command
+from segcore.cli.messages import printable
+from segcore.discovery.catalogue import get_catalogue
+from segcore.testing.site import Site
+
+
+@pytest.fixture
+def ending(monkeypatch, capsys):
+    """Run a command that raises; gives the exit code and stderr."""
+
+    def run_one(error, *options):
+        @click.command()
+        def raising():
+            raise error
+
+        monkeypatch.setattr(segcore_command, "get_command", lambda _ctx, _name: raising)
+        code = run([*options, "doctor"])
+        return code, capsys.readouterr().err
+
+    return run_one
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.CheckFailed("no"), 1),
+        (errors.ConfigError("no"), 2),
+        (errors.PluginMissingError("no"), 3),
+        (errors.StorageError("no"), 4),
+        (errors.Interrupted("no", 15), 143),
+        (MemoryError(), 4),
+        (KeyboardInterrupt(), 130),
+        (click.Abort(), 130),
+        (click.UsageError("no"), 2),
+    ],
+)
+def test_an_error_ends_with_its_code_in_one_line(ending, error, code):
+    got, said = ending(error)
+    assert got == code
+    (line,) = filter(None, said.split("\n"))  # click moves to a new line after ^C
+    assert line.startswith("segcore")
+
+
+def test_debug_shows_the_trace(ending):
+    code, said = ending(errors.ConfigError("wrong"), "--debug")
+    assert code == 2
+    assert "Traceback" in said
+    assert said.endswith("segcore: wrong\n")
+
+
+def test_a_defect_ends_with_70_a_short_trace_and_a_log(ending, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    code, said = ending(ZeroDivisionError("oops"))
+    assert code == 70
+    assert "ZeroDivisionError: oops" in said
+    path = re.search(r"log: (\S+)", said)[1]
+    assert "ZeroDivisionError: oops" in Path(path).read_text(encoding="utf-8")
+
+
+def test_a_defect_is_reported_where_no_log_can_be_written(ending, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
+    code, said = ending(ZeroDivisionError("oops"))
+    assert code == 70
+    assert "could not be written" in said
+
+
+def test_control_characters_of_a_message_are_escaped(ending):
+    _, said = ending(errors.DataError("bad name \x1b[2J\udcff.png"))
+    assert r"bad name \x1b[2J\udcff.png" in said
+
+
+def test_printable_keeps_what_can_be_read():
+    assert printable("größe\t日本\n") == "größe\t日本\n"
+
+
+def test_without_arguments_it_shows_the_help(capsys):
+    assert run([]) == 0
+    assert "Usage: segcore" in capsys.readouterr().out
+
+
+def test_the_help_lists_every_command_with_its_summary(capsys):
+    assert run(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for entry in get_catalogue().commands:
+        assert entry.name in shown
+        assert entry.spec.summary in shown
+
+
+def test_the_version_is_shown(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"segcore {__version__}\n"
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest(capsys):
+    assert run(["modles"]) == 2
+    assert capsys.readouterr().err == (
+        "segcore: there is no command 'modles'; did you mean 'models'?\n"
+    )
+
+
+def test_a_wrong_option_is_one_line_with_the_way_to_the_help(capsys):
+    assert run(["models", "--jsno"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("segcore models: No such option")
+    assert said.count("\n") == 1
+
+
+def test_debug_after_the_command_belongs_to_the_command():
+    assert "--debug" not in command_line._global_options(["models", "--debug"])
+    assert "--debug" in command_line._global_options(["--no-plugin", "x", "--debug", "models"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    return Site(tmp_path_factory.mktemp("site"))
+
+
+def test_a_reader_that_goes_away_is_no_error(site):
+    command = f"{sys.executable} -m segcore plugins info builtin --json | head -c 10"
+    script = f"set -o pipefail; {command}; exit ${{PIPESTATUS[0]}}"
+    answer = subprocess.run(
+        ["bash", "-c", script], capture_output=True, env=site.environment(), check=False
+    )
+    assert answer.returncode in (0, 141)
+    assert answer.stderr == b""
+
+
+def test_a_pipe_that_is_broken_from_the_start_ends_with_141(site):
+    reading, writing = os.pipe()
+    os.close(reading)
+    answer = subprocess.run(
+        [sys.executable, "-m", "segcore", "models", "--all"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        env=site.environment(),
+        check=False,
+    )
+    os.close(writing)
+    assert (answer.returncode, answer.stderr) == (141, b"")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_closed_streams_are_no_error(site, closed):
+    script = f"{sys.executable} -m segcore models --json {closed}"
+    answer = subprocess.run(
+        ["bash", "-c", script], capture_output=True, env=site.environment(), check=False
+    )
+    assert (answer.returncode, answer.stderr) == (0, b"")
+
+
+def test_a_locale_without_letters_is_no_error(site):
+    site.install(
+        "accents",
+        "from segcore.plugin import ModelSpec, hookimpl\n@hookimpl\ndef segcore_models():\n"
+        "    return [ModelSpec(name='Réseau-東', target='a:b', summary='très léger')]\n",
+    )
+    answer = site.segcore("models", LC_ALL="C", PYTHONUTF8="0", PYTHONIOENCODING="ascii:strict")
+    assert answer.returncode == 0
+    assert r"R\xe9seau-\u6771" in answer.stdout
+
+
+def test_completion_offers_the_commands(site):
+    answer = site.segcore(
+        _SEGCORE_COMPLETE="bash_complete", COMP_WORDS="segcore pl", COMP_CWORD="1"
+    )
+    assert answer.stdout == "plain,plugins\n"
+
+
+LOADED = "import sys, json; print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["models"],
+        ["models", "--all", "--json"],
+        ["plugins", "list"],
+        ["config", "check", "/dev/null"],
+    ],
+    ids=" ".join,
+)
+def test_commands_that_only_list_import_neither_paddle_nor_opencv(site, arguments):
+    code = f"from segcore.cli.main import run\nrun({arguments!r})\n{LOADED}"
+    answer = site.python("-c", code)
+    loaded = set(json.loads(answer.stderr.splitlines()[-1]))
+    assert "segcore.discovery.catalogue" in loaded
+    assert not loaded & {"paddle", "cv2", "PIL", "tqdm", "urllib.request"}
+
+
+def test_completion_imports_no_command(site):
+    code = f"from segcore.cli.main import run\nrun([])\n{LOADED}"
+    answer = site.python(
+        "-c", code, _SEGCORE_COMPLETE="bash_complete", COMP_WORDS="segcore ", COMP_CWORD="1"
+    )
+    loaded = set(json.loads(answer.stderr.splitlines()[-1]))
+    assert not loaded & {"segcore.cli.models", "pydantic", "numpy", "paddle", "cv2"}

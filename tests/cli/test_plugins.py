@@ -1,0 +1,88 @@
+import json
+
+import pytest
+
+from segcore.cli.main import run
+from segcore.testing.site import Site
+
+
+def test_the_list_has_segcore_itself(capsys):
+    assert run(["plugins", "list", "--json"]) == 0
+    first = json.loads(capsys.readouterr().out)[0]
+    assert (first["name"], first["status"]) == ("builtin", "ok")
+
+
+def test_info_lists_hooks_and_components(capsys):
+    assert run(["plugins", "info", "builtin", "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert "segcore_build_model" in record["hooks"]
+    assert {"kind": "loss", "name": "DiceLoss"}.items() <= next(
+        item for item in record["components"] if item["name"] == "DiceLoss"
+    ).items()
+
+
+def test_info_as_text_shows_the_import_time(capsys):
+    assert run(["plugins", "info", "segcore"]) == 0
+    assert "import time" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "text"),
+    [
+        ("unet", 3, "run: pip install segcore-unet"),
+        ("segcore-unet", 3, "run: pip install segcore-unet"),
+        ("builtim", 2, "no plugin 'builtim' is installed; there is builtin"),
+    ],
+)
+def test_info_on_a_plugin_that_is_not_there(capsys, name, code, text):
+    assert run(["plugins", "info", name]) == code
+    assert text in capsys.readouterr().err
+
+
+def test_a_new_plugin_is_good_as_it_is_written(tmp_path, capsys):
+    assert run(["plugins", "new", "My-Idea", "--output", str(tmp_path)]) == 0
+    capsys.readouterr()
+    folder = tmp_path / "segcore-my-idea"
+    assert run(["plugins", "check", str(folder), "--json"]) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert report["findings"] == []
+
+
+def test_the_tests_of_a_new_plugin_pass(tmp_path):
+    assert run(["plugins", "new", "my_idea", "--output", str(tmp_path)]) == 0
+    site = Site(tmp_path / "segcore-my-idea")
+    answer = site.python("-m", "pytest", "-q", "-p", "no:cacheprovider", str(site.folder))
+    assert "2 passed, 1 skipped" in answer.stdout
+
+
+def test_a_new_plugin_works_once_it_is_installed(tmp_path):
+    assert run(["plugins", "new", "my_idea", "--output", str(tmp_path)]) == 0
+    site = Site(tmp_path / "segcore-my-idea")
+    # what an editable installation leaves behind
+    site.install("segcore_my_idea.plugin", None, entry="my-idea")
+    code = "import segcore; print(segcore.build_model('MyIdeaNet', num_classes=2, width=8))"
+    assert "Conv2D(8, 2" in site.python("-c", code).stdout
+
+
+@pytest.mark.parametrize("name", ["../evil", "1st", "a b", "x;y", "", "é"])
+def test_a_name_that_cannot_be_a_package_is_refused(tmp_path, capsys, name):
+    assert run(["plugins", "new", name, "--output", str(tmp_path)]) == 2
+    assert list(tmp_path.iterdir()) == []
+    assert "use letters, digits" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_there_is_left_alone(tmp_path, capsys):
+    (tmp_path / "segcore-mine").mkdir()
+    assert run(["plugins", "new", "mine", "--output", str(tmp_path)]) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_a_project_without_an_entry_point_is_named(tmp_path, capsys):
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n", encoding="utf-8")
+    assert run(["plugins", "check", str(tmp_path)]) == 2
+    assert "pyproject.toml: no [project.entry-points" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_project_is_named(tmp_path, capsys):
+    assert run(["plugins", "check", str(tmp_path)]) == 2
+    assert "no pyproject.toml in this folder" in capsys.readouterr().err
