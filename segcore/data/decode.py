@@ -11,9 +11,10 @@ from __future__ import annotations
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,13 +22,12 @@ from segcore.config.schema import DataConfig
 from segcore.data.header import Header, read_header
 from segcore.errors import ConfigError, ImageError
 
-if TYPE_CHECKING:
-    from PIL import Image
+__all__ = ["decode_image", "orient", "with_pillow"]
 
-__all__ = ["DECODER_ERRORS", "decode_image", "open_pillow", "orient"]
+_Result = TypeVar("_Result")
 
 # What Pillow is known to raise on damaged files, besides its own UnidentifiedImageError (OSError).
-DECODER_ERRORS = (
+_PILLOW_ERRORS = (
     OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError,
     AttributeError, struct.error, zlib.error,
 )  # fmt: skip
@@ -138,25 +138,29 @@ def _imdecode(data: bytes, flags: int, header: Header, source: str) -> np.ndarra
 
 def _count_rows(data: bytes) -> int:
     """Count the rows of a truncated JPEG that can be decoded; 0 for most progressive files."""
-    image = open_pillow(data, "JPEG")
-    try:
-        image.load()
-    except DECODER_ERRORS:
-        if not hasattr(image, "tile"):
-            return 0
-        image.tile = []  # what was decoded so far stays, and the rest is black
-    try:
+
+    def count(image: Any) -> int:
+        try:
+            image.load()
+        except OSError:
+            image.tile = []  # what was decoded so far stays, and the rest is black
         present = np.flatnonzero(np.asarray(image).reshape(image.height, -1).any(axis=1))
-    except DECODER_ERRORS:
+        return int(present[-1]) + 1 if present.size else 0
+
+    try:
+        return with_pillow(data, "JPEG", "", count)[0]
+    except ImageError:
         return 0
-    return int(present[-1]) + 1 if present.size else 0
 
 
-def open_pillow(data: bytes, name: str) -> Any:
-    """Open a file with the one Pillow plugin that reads format `name`.
+def with_pillow(
+    data: bytes, name: str, source: str, use: Callable[[Any], _Result]
+) -> tuple[_Result, bool]:
+    """Open a file with the one Pillow plugin that reads format `name`, and `use` the image.
 
     Unlike `Image.open` this never guesses formats (nor runs Ghostscript), and leaves the pixel
-    limit to us instead of a global of Pillow's.
+    limit to us instead of a global of Pillow's. Gives the result and whether Pillow warned.
+    Raises ImageError when the file turns out to be damaged.
     """
     from PIL import (
         BmpImagePlugin,
@@ -167,7 +171,7 @@ def open_pillow(data: bytes, name: str) -> Any:
         WebPImagePlugin,
     )
 
-    plugins: dict[str, type[Image.Image]] = {
+    plugins: dict[str, Any] = {
         "BMP": BmpImagePlugin.BmpImageFile,
         "GIF": GifImagePlugin.GifImageFile,
         "JPEG": JpegImagePlugin.JpegImageFile,
@@ -175,34 +179,53 @@ def open_pillow(data: bytes, name: str) -> Any:
         "TIFF": TiffImagePlugin.TiffImageFile,
         "WebP": WebPImagePlugin.WebPImageFile,
     }
-    return plugins[name](BytesIO(data))  # type: ignore[call-arg]
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            result = use(plugins[name](BytesIO(data)))
+    except _PILLOW_ERRORS as error:
+        raise ImageError(
+            f"{source}: the {name} data is damaged ({_last_line(error)}). "
+            "Restore the file or remove its row."
+        ) from error
+    return result, bool(caught)
 
 
 def _decode_other(data: bytes, header: Header, source: str) -> tuple[np.ndarray, list[str]]:
     """Decode with Pillow: palettes, transparency, CMYK, one bit, BMP, TIFF, WebP."""
     codes = []
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            image = open_pillow(data, header.format)
-            # The plugin for TIFF turns the picture while loading; orientation is applied later.
-            if header.format == "TIFF" and header.orientation != 1:
-                image.tag_v2[274] = 1
-            image.load()
-            if header.has_alpha or "A" in image.getbands() or "transparency" in image.info:
-                codes.append(_judge_alpha(image))
-            if image.mode == "CMYK":
-                codes.append("cmyk")
-            grey = image.mode in ("1", "L", "LA", "La")
-            pixels = np.array(image.convert("L" if grey else "RGB"))
-    except DECODER_ERRORS as error:
+
+    def convert(image: Any) -> np.ndarray:
+        image.load()
+        if "A" in image.getbands() or "transparency" in image.info:
+            codes.append(_judge_alpha(image))
+        if image.mode == "CMYK":
+            codes.append("cmyk")
+        pixels = np.array(image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB"))
+        if header.format == "TIFF":
+            pixels = _unturn_tiff(pixels, header, image.getexif().get(274, 1))
+        return pixels
+
+    pixels, has_warned = with_pillow(data, header.format, source, convert)
+    if pixels.shape[:2] != (header.height, header.width):
         raise ImageError(
-            f"{source}: the {header.format} data is damaged ({_last_line(error)}). "
+            f"{source}: the {header.format} header and the picture disagree on the size. "
             "Restore the file or remove its row."
-        ) from error
-    if caught:
+        )
+    if has_warned:
         codes.append("decoder")
     return pixels, codes
+
+
+def _unturn_tiff(pixels: np.ndarray, header: Header, left: int) -> np.ndarray:
+    """Give the pixels as stored: newer versions of Pillow turn TIFF while loading, older do not.
+
+    `left` is the orientation that Pillow has left to do.
+    """
+    if left == header.orientation:
+        return pixels
+    # Turning is its own inverse but for the two quarter turns, 6 and 8.
+    return orient(pixels, {6: 8, 8: 6}.get(header.orientation, header.orientation))
 
 
 def _judge_alpha(image: Any) -> str:
