@@ -171,7 +171,8 @@ class WorkerProcess:
                 break
             text, wait_s = text + part, 0.2  # the rest of a dump follows at once
         _, mark, main_thread = text.decode(errors="replace").rpartition("Current thread")
-        return f"\n{mark}{main_thread}".rstrip() if mark else ""
+        frames = main_thread.partition("\n\nExtension modules")[0]
+        return f"\n{mark}{frames}".rstrip() if mark else ""
 
 
 def _start(connection: int, stacks: int) -> subprocess.Popen[bytes]:
