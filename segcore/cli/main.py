@@ -25,6 +25,7 @@ __all__ = ["main", "run", "segcore_command"]
 _DEFECT = SegcoreError.exit_code
 _BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells count it
 _TRACE_FRAMES = 4
+_COMPLETE_VARIABLE = "_SEGCORE_COMPLETE"
 
 
 @click.group(
@@ -67,11 +68,8 @@ def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911  one return for each 
     _prepare_streams()
     debug = "--debug" in _global_options(arguments)
     try:
-        result = segcore_command.main(list(arguments), prog_name="segcore", standalone_mode=False)
+        result = _invoke(arguments)
     except SystemExit as stop:
-        if isinstance(stop.__context__, BrokenPipeError):  # click's way of taking it
-            _forget_stdout()
-            return _BROKEN_PIPE
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except click.exceptions.Exit as stop:
         return stop.exit_code
@@ -94,6 +92,17 @@ def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911  one return for each 
             return _BROKEN_PIPE
         return _report_defect(error, debug)
     return result if isinstance(result, int) else 0
+
+
+def _invoke(arguments: Sequence[str]) -> object:
+    """Run the command itself; click's own `main` would hide broken pipes and interrupts."""
+    instruction = os.environ.get(_COMPLETE_VARIABLE)
+    if instruction:
+        from click.shell_completion import shell_complete
+
+        return shell_complete(segcore_command, {}, "segcore", _COMPLETE_VARIABLE, instruction)
+    with segcore_command.make_context("segcore", list(arguments)) as context:
+        return segcore_command.invoke(context)
 
 
 def _prepare_streams() -> None:

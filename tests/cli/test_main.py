@@ -51,8 +51,8 @@ def ending(monkeypatch, capsys):
 def test_an_error_ends_with_its_code_in_one_line(ending, error, code):
     got, said = ending(error)
     assert got == code
-    (line,) = filter(None, said.split("\n"))  # click moves to a new line after ^C
-    assert line.startswith("segcore")
+    assert said.startswith("segcore")
+    assert said.count("\n") == 1
 
 
 def test_debug_shows_the_trace(ending):
@@ -162,15 +162,18 @@ def test_closed_streams_are_no_error(site, closed):
     assert (answer.returncode, answer.stderr) == (0, b"")
 
 
-def test_a_locale_without_letters_is_no_error(site):
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_locale_without_the_letters_is_no_error(site, encoding):
     site.install(
-        "accents",
+        "letters",
         "from segcore.plugin import ModelSpec, hookimpl\n@hookimpl\ndef segcore_models():\n"
-        "    return [ModelSpec(name='Réseau-東', target='a:b', summary='très léger')]\n",
+        "    return [ModelSpec(name='Net-東', target='a:b')]\n",
     )
-    answer = site.segcore("models", LC_ALL="C", PYTHONUTF8="0", PYTHONIOENCODING="ascii:strict")
-    assert answer.returncode == 0
-    assert r"R\xe9seau-\u6771" in answer.stdout
+    answer = site.segcore(
+        "models", LC_ALL="C", PYTHONUTF8="0", PYTHONIOENCODING=f"{encoding}:strict"
+    )
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "Net-" in answer.stdout
 
 
 def test_completion_offers_the_commands(site):
