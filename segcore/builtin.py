@@ -86,6 +86,7 @@ def segcore_backbones() -> list[BackboneSpec]:
         BackboneSpec(
             name=name,
             target=f"segcore.nn.backbones.stdc:{name.lower()}",
+            options="segcore.nn.backbones.options:BackboneOptions",
             summary=f"Short-term dense concatenation network, {size}",
         )
         for name, size in (("STDC1", "small"), ("STDC2", "large"))

@@ -19,6 +19,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional
 
+from segcore.errors import ConfigError
 from segcore.nn.backbone import Backbone
 from segcore.nn.build import build_backbone
 from segcore.nn.conv import ConvBN, ConvBNAct, ConvBNReLU, SeparableConvBNReLU
@@ -202,7 +203,8 @@ class FlexibleLightweightDecoder(nn.Layer):
         """Map features, finest first, to as many fused ones of the same sizes."""
         coarse = self.cm(features[-1])
         fused = []
-        for feature, fuse in zip(reversed(features), reversed(list(self.arm_list)), strict=True):
+        # without strict, which Paddle's tracing of zip does not know
+        for feature, fuse in zip(reversed(features), reversed(list(self.arm_list))):  # noqa: B905
             coarse = fuse(feature, coarse)
             fused.append(coarse)
         return fused[::-1]
@@ -227,7 +229,8 @@ class PPLiteSeg(nn.Layer):
     `backbone_indices` chooses the features that are fused, finest first; the other lists have one
     number for each of them. `cm_bin_sizes` and `cm_out_ch` shape the context, `arm_out_chs` the
     fused features, `seg_head_inter_chs` the heads. `arm_type` is one of UAFM, UAFM_SpAtten,
-    UAFM_SpAtten_S, UAFM_ChAtten, UAFM_ChAtten_S, UAFMMobile and UAFMMobile_SpAtten.
+    UAFM_SpAtten_S, UAFM_ChAtten, UAFM_ChAtten_S, UAFMMobile and UAFMMobile_SpAtten. Raises
+    ConfigError for an index that the backbone does not have.
     """
 
     size_divisor = 1
@@ -246,6 +249,12 @@ class PPLiteSeg(nn.Layer):
         resize_mode: str = "bilinear",
     ) -> None:
         super().__init__()
+        if max(backbone_indices) >= len(backbone.feature_channels):
+            raise ConfigError(
+                f"backbone_indices {list(backbone_indices)}: the backbone "
+                f"{type(backbone).__name__} has {len(backbone.feature_channels)} features, "
+                f"numbered from 0"
+            )
         self.backbone = backbone
         self.backbone_indices = tuple(backbone_indices)
         self.ppseg_head = FlexibleLightweightDecoder(
