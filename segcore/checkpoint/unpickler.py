@@ -342,20 +342,19 @@ class _Machine:
             cell.dtype = cell.dtype.newbyteorder(state[1])
 
     def fill(self, cell: ArrayCell, state: tuple[Any, ...]) -> None:
-        if len(state) != 5 or type(state[2]) is not _DTypeCell or cell.array is not None:
+        kinds = [type(part) for part in state[1:4]]
+        if len(state) != 5 or kinds != [tuple, _DTypeCell, bool] or cell.array is not None:
             self.refuse("sets the state of an array in an unknown way")
         shape, dtype, content = state[1], state[2].dtype, self.as_buffer(state[4])
-        if (
-            type(shape) is not tuple
-            or len(shape) > _MAX_DIMENSIONS
-            or any(type(n) is not int or not 0 <= n < 2**48 for n in shape)
+        if len(shape) > _MAX_DIMENSIONS or any(
+            type(n) is not int or not 0 <= n < 2**48 for n in shape
         ):
             self.refuse("has an array without a proper shape")
         if math.prod(shape) * dtype.itemsize != len(content):
             self.refuse(f"has {len(content)} bytes for an array {shape} of {dtype}")
         self.spend(len(content))
         try:
-            view = np.ndarray(shape, dtype, content, order="F" if state[3] is True else "C")
+            view = np.ndarray(shape, dtype, content, order="F" if state[3] else "C")
             cell.array = np.array(view, dtype.newbyteorder("="), order="C", copy=True)
         except ValueError:  # an empty array whose other axes multiply to more than NumPy counts
             self.refuse(f"has an array of impossible shape {shape}")

@@ -346,12 +346,13 @@ def _convert(value: Array, tensor: Tensor, where: str, uint16_is_bfloat16: bool)
                 "bfloat16, which Paddle stores so, say uint16_is_bfloat16=True."
             )
         value = bfloat16_to_float32(value)
-    with np.errstate(over="ignore"):  # an overflow becomes infinity, which is refused by name
-        converted = value.astype(wanted)
-    same_kind = value.dtype.kind == wanted.kind or {value.dtype.kind, wanted.kind} <= set("iu")
-    if not same_kind or (wanted.kind in "iu" and not np.array_equal(converted, value)):
-        raise WeightsError(
-            f"{where} is of {value.dtype} and the model has {target} there, which would change its "
-            "values. Give the weights of this model."
-        )
-    return converted
+    alike = value.dtype.kind == wanted.kind or {value.dtype.kind, wanted.kind} <= set("iu")
+    if alike:
+        with np.errstate(over="ignore"):  # an overflow becomes infinity, which is refused by name
+            converted = value.astype(wanted)
+        if wanted.kind == "f" or np.array_equal(converted, value):
+            return converted
+    raise WeightsError(
+        f"{where} is of {value.dtype} and the model has {target} there, which would change its "
+        "values. Give the weights of this model."
+    )

@@ -268,7 +268,7 @@ def numpy_savetxt_overwrites_a_file(marker):
 
 @attack("code")
 def numpy_dotted_to_os(marker):
-    return weights(call(stacked("numpy.lib._npyio_impl", "os.mkdir"), text(marker)))
+    return weights(call(stacked("numpy.testing._private.utils", "os.mkdir"), text(marker)))
 
 
 @attack("code")

@@ -221,12 +221,19 @@ def test_limits_are_kept(limits, said):
         decode(DATA / "p331-p4.pdstates", limits)
 
 
-def test_missing_files_folders_and_pipes_are_refused_without_waiting(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("gone", "No such file"),
+        ("", "not a regular"),
+        ("pipe", "not a regular"),
+        ("\0", "not a path"),
+    ],
+)
+def test_what_is_no_file_is_refused_without_waiting(tmp_path, name, said):
     os.mkfifo(tmp_path / "pipe")
-    for path, said in ((tmp_path / "no", "No such file"), (tmp_path, "not a regular"),
-                       (tmp_path / "pipe", "not a regular"), (Path("a\0b"), "not a path")):  # fmt: skip
-        with pytest.raises(WeightsError, match=said):
-            decode(path)
+    with pytest.raises(WeightsError, match=said):
+        decode(tmp_path / name)
 
 
 # -- writing -------------------------------------------------------------------------------------
