@@ -211,15 +211,15 @@ def prepare_output(folder: Path, files: Files = DISK) -> None:
 
     Raises OutputError. A symbolic link is refused, because what it points at may be another run's.
     """
-    if folder.is_symlink():
-        raise OutputError(
-            f"{folder}: is a symbolic link to {folder.readlink()}. Name the folder itself instead."
-        )
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: is a file, not a folder. Choose another output folder.")
-    probe = folder / temporary_name("probe")
     try:
+        if folder.is_symlink():
+            raise OutputError(
+                f"{folder}: is a symbolic link to {folder.readlink()}. Name the folder itself."
+            )
+        if folder.exists() and not folder.is_dir():
+            raise OutputError(f"{folder}: is a file, not a folder. Choose another output folder.")
         folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / temporary_name("probe")
         try:
             files.write_file(probe, b"segcore")
         finally:

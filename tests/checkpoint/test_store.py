@@ -1,0 +1,297 @@
+"""The checkpoint store: what is saved, kept, found, refused and recovered."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from segcore.checkpoint.manifest import MANIFEST, read_manifest
+from segcore.checkpoint.store import CheckpointStore, claim_run_id, open_best
+from segcore.errors import CheckpointError, StorageError
+
+PARTS = {"model.pdparams": bytes(range(256)) * 8, "state.json": b'{"step": 1}'}
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CheckpointStore(tmp_path, "a run")
+
+
+def parts_of(step):
+    return {**PARTS, "model.pdparams": bytes([step]) * 500}
+
+
+def test_a_checkpoint_comes_back_bit_for_bit(store):
+    path = store.save(7, PARTS, {"miou": 0.1 + 0.2})
+    found = store.load()
+    assert (found.path, found.step, found.parts, found.rejected) == (path, 7, PARTS, ())
+    assert found.manifest.info == {"miou": 0.1 + 0.2}
+
+
+def test_parts_may_come_in_pieces(store):
+    store.save(1, {"model.pdparams": (bytes([n]) for n in range(5))})
+    assert store.load().parts == {"model.pdparams": bytes(range(5))}
+
+
+def test_only_the_newest_stay(store):
+    for step in range(1, 6):
+        store.save(step, PARTS)
+    assert store.steps() == [4, 5]
+    assert sorted(os.listdir(store.run_dir / "checkpoints")) == ["step-4", "step-5"]
+
+
+def test_order_is_by_step_and_not_by_time_or_text(tmp_path):
+    store = CheckpointStore(tmp_path, "a run", keep=9)
+    for age, step in enumerate((9, 10, 100)):
+        folder = store.save(step, PARTS)
+        for path in (folder, *folder.iterdir()):
+            os.utime(path, (10**9 - age * 10**6,) * 2)  # the clock went backwards
+    assert store.steps() == [9, 10, 100]
+    assert (store.newest(), store.load().step) == (100, 100)
+
+
+def test_saving_a_step_again_replaces_it(store):
+    store.save(3, PARTS)
+    store.save(3, parts_of(9))
+    assert store.load().parts == parts_of(9)
+    assert os.listdir(store.run_dir / "checkpoints") == ["step-3"]
+
+
+def test_a_checkpoint_names_the_one_it_grew_from(store):
+    first = read_manifest(store.save(1, PARTS))
+    second = read_manifest(store.save(2, PARTS))
+    assert first.parents == ()
+    assert second.parents == (first.digest,)
+    resumed = CheckpointStore(store.run_dir, "a run")
+    resumed.load()
+    assert read_manifest(resumed.save(3, PARTS)).parents == (second.digest,)
+
+
+def test_no_checkpoint_is_an_error_that_says_so(store):
+    assert store.newest() is None
+    with pytest.raises(CheckpointError, match="holds no usable checkpoint"):
+        store.load()
+
+
+def flip_bit(path, position):
+    data = bytearray(path.read_bytes())
+    data[position // 8] ^= 1 << position % 8
+    path.write_bytes(data)
+
+
+def count_accepted_flips(store, flips, names):
+    """Flip one bit at a time in the newest checkpoint and count how often it is still taken."""
+    rng = np.random.default_rng(0)
+    accepted = 0
+    for n in range(flips):
+        path = store.run_dir / "checkpoints" / "step-2" / names[n % len(names)]
+        position = int(rng.integers(path.stat().st_size * 8))
+        flip_bit(path, position)
+        found = store.load()
+        accepted += (
+            found.step != 1 or len(found.rejected) != 1 or path.name not in found.rejected[0]
+        )
+        flip_bit(path, position)
+    return accepted
+
+
+@pytest.mark.parametrize(
+    "flips", [51, pytest.param(2001, marks=pytest.mark.slow)], ids=["50", "2000"]
+)
+def test_a_flipped_bit_is_noticed_and_the_older_checkpoint_taken(store, flips):
+    store.save(1, PARTS)
+    store.save(2, PARTS)
+    assert count_accepted_flips(store, flips, [MANIFEST, *PARTS]) == 0
+    assert store.load().step == 2
+
+
+def test_a_flipped_bit_anywhere_in_the_manifest_is_noticed(store):
+    path = store.save(2, {"state.json": b"{}"}, {"note": "ab"}) / MANIFEST
+    accepted = []
+    for position in range(path.stat().st_size * 8):
+        flip_bit(path, position)
+        if store.steps():
+            accepted.append(position)
+        flip_bit(path, position)
+    assert accepted == []
+
+
+def truncate(folder):
+    os.truncate(folder / "model.pdparams", 100)
+
+
+def remove(folder):
+    (folder / "state.json").unlink()
+
+
+def add(folder):
+    (folder / "more.pdparams").write_bytes(b"")
+
+
+def empty(folder):
+    (folder / MANIFEST).write_bytes(b"")
+
+
+def lose_manifest(folder):
+    (folder / MANIFEST).unlink()
+
+
+def take_foreign(folder):
+    shutil.rmtree(folder)
+    other = CheckpointStore(folder.parents[1] / "other", "another run")
+    other.run_dir.mkdir()
+    shutil.copytree(other.save(2, PARTS), folder)
+
+
+def rename(folder):
+    shutil.rmtree(folder)
+    shutil.copytree(folder.with_name("step-1"), folder)
+
+
+def climb(folder):
+    """List a file outside, in a manifest whose own digest is right."""
+    content = json.loads((folder / MANIFEST).read_text())
+    content["files"]["../../secret"] = content["files"]["state.json"]
+    (folder / MANIFEST).write_text(json.dumps(content))
+
+
+DAMAGES = [truncate, remove, add, empty, lose_manifest, take_foreign, rename, climb]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_reported_kept_and_passed_over(store, damage):
+    store.save(1, PARTS)
+    folder = store.save(2, PARTS)
+    damage(folder)
+    found = store.load()
+    assert (found.step, found.parts, len(found.rejected)) == (1, PARTS, 1)
+    assert "step-2" in found.rejected[0]
+    assert folder.exists()
+
+
+@pytest.mark.parametrize("damage", [d for d in DAMAGES if d is not rename])
+def test_when_only_a_damaged_one_is_left_the_error_names_it(store, damage):
+    damage(store.save(2, PARTS))
+    with pytest.raises(CheckpointError, match="no usable checkpoint(?s:.)*step-2") as caught:
+        store.load()
+    assert caught.value.exit_code == 2
+
+
+def test_a_damaged_newer_checkpoint_does_not_push_out_a_sound_one(tmp_path):
+    store = CheckpointStore(tmp_path, "a run", keep=1)
+    store.save(10, PARTS)
+    flip_bit(store.save(30, PARTS) / "model.pdparams", 5)
+    store.save(20, PARTS)
+    assert store.load().step == 20
+
+
+def test_some_parts_can_be_read_alone(store):
+    store.save(1, PARTS)
+    assert store.load(names=["state.json"]).parts == {"state.json": PARTS["state.json"]}
+    with pytest.raises(CheckpointError, match=r"holds no x\.pdema; it has model\.pdparams, state"):
+        store.load(names=["x.pdema"])
+
+
+def test_part_names_cannot_leave_the_folder(store):
+    for name in ("../x", "/x", "a/b", ".hidden", MANIFEST, ""):
+        with pytest.raises(ValueError, match="name|flat"):
+            store.save(1, {name: b""})
+    assert os.listdir(store.run_dir / "checkpoints") == []
+
+
+def test_a_part_that_cannot_be_made_leaves_nothing_behind(store):
+    def encode():
+        yield b"half"
+        raise MemoryError
+
+    with pytest.raises(MemoryError):
+        store.save(1, {"model.pdparams": encode()})
+    assert os.listdir(store.run_dir / "checkpoints") == []
+
+
+def test_the_best_model_is_replaced_whole(store):
+    store.promote(1, {**PARTS, "model.pdema": b"old"}, info={"miou": 0.5})
+    store.promote(2, parts_of(2), info={"miou": 0.6})
+    best = open_best(store.run_dir)
+    assert (best.step, best.parts, best.manifest.info) == (2, parts_of(2), {"miou": 0.6})
+    assert sorted(os.listdir(store.run_dir)) == ["best_model"]
+
+
+def test_the_best_model_takes_a_folder_in(store):
+    export = store.run_dir / "export"
+    (export / "deep").mkdir(parents=True)
+    (export / "inference.yml").write_bytes(b"a: 1")
+    (export / "deep" / "weights").write_bytes(b"w")
+    store.promote(1, PARTS, {"inference": export})
+    parts = open_best(store.run_dir).parts
+    assert parts["inference/inference.yml"] == b"a: 1"
+    assert parts["inference/deep/weights"] == b"w"
+    assert not export.exists()
+
+
+def test_an_export_added_later_does_not_spoil_the_best_model(store):
+    best = store.promote(1, PARTS)
+    (best / "inference").mkdir()
+    assert open_best(store.run_dir).parts == PARTS
+
+
+def test_no_best_model_and_a_damaged_one_are_told_apart(store):
+    with pytest.raises(CheckpointError, match="there is no best model"):
+        open_best(store.run_dir)
+    flip_bit(store.promote(1, PARTS) / "state.json", 3)
+    with pytest.raises(CheckpointError, match=r"state\.json: damaged"):
+        open_best(store.run_dir)
+
+
+@pytest.mark.parametrize("name", ["best_model.new", "best_model.old"])
+def test_recovery_finishes_the_move_of_a_best_model(store, name):
+    best = store.promote(1, PARTS)
+    best.rename(store.run_dir / name)
+    assert open_best(store.run_dir).parts == PARTS  # even before the recovery
+    assert store.recover() == [store.run_dir / name]
+    assert os.listdir(store.run_dir) == ["best_model"]
+    assert open_best(store.run_dir).parts == PARTS
+
+
+def test_recovery_prefers_a_complete_old_to_an_incomplete_new_best_model(store):
+    store.promote(1, PARTS).rename(store.run_dir / "best_model.old")
+    (store.run_dir / "best_model.new").mkdir()
+    (store.run_dir / "best_model.new" / "model.pdparams").write_bytes(b"half")
+    store.recover()
+    assert open_best(store.run_dir).parts == PARTS
+
+
+def test_recovery_touches_nothing_of_the_users(store):
+    for name in (".tmp-notes", "notes.old", ".trash", ".tmp-x-1-zzzzzzzz", "step-1.old"):
+        (store.run_dir / name).write_text("mine")
+    before = sorted(os.listdir(store.run_dir))
+    assert store.recover() == []
+    assert sorted(os.listdir(store.run_dir)) == before
+
+
+def test_a_store_without_run_id_reads_any_run_and_writes_none(store):
+    store.save(1, PARTS)
+    reader = CheckpointStore(store.run_dir)
+    assert reader.load().parts == PARTS
+    with pytest.raises(ValueError, match="for reading only"):
+        reader.save(2, PARTS)
+
+
+def test_saving_into_a_folder_that_is_gone_is_a_storage_error(tmp_path):
+    with pytest.raises(StorageError, match="No such file"):
+        CheckpointStore(tmp_path / "gone", "a run").save(1, PARTS)
+
+
+def test_the_run_id_is_made_once_and_kept(tmp_path):
+    first = claim_run_id(tmp_path)
+    assert claim_run_id(tmp_path) == first
+    (tmp_path / "other").mkdir()
+    assert claim_run_id(tmp_path / "other") != first
+
+
+def test_a_damaged_run_id_is_refused(tmp_path):
+    (tmp_path / "run.id").write_bytes(b"\xff\x00")
+    with pytest.raises(CheckpointError, match=r"run\.id: damaged"):
+        claim_run_id(tmp_path)
