@@ -31,8 +31,11 @@ def console_logging() -> Iterator[None]:
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    # Paddle gives the root logger a handler of its own, which would say everything again
+    logger.propagate = False
     try:
         yield
     finally:
+        logger.propagate = True
         logger.setLevel(level)
         logger.removeHandler(handler)

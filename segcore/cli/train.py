@@ -92,5 +92,6 @@ def train_command(
             catalogue=catalogue,
         )
     best = result["models"]["best"]
-    click.echo(f"{best['metric']} {best['score']} at step {best['step']}")
+    score = "undefined" if best["score"] is None else f"{best['score']:.4f}"
+    click.echo(f"{best['metric']} {score} at step {best['step']}")
     click.echo(f"Predict with: segcore predict {output} IMAGE...")

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import sys
+import warnings
 import re
 from importlib import import_module
 from pathlib import Path
@@ -25,8 +29,10 @@ def require_paddle() -> Any:
     not set, which costs a third of the speed on two cores, and it cannot be mended afterwards.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(available_cpus()))
+    # What Paddle's C++ side says below the level of errors is meant for its developers.
+    os.environ.setdefault("GLOG_minloglevel", "2")
     try:
-        return import_module("paddle")
+        return _import_quietly()
     except ModuleNotFoundError as error:
         if error.name == "paddle":
             raise FrameworkMissingError(
@@ -42,6 +48,18 @@ def require_paddle() -> Any:
             f"PaddlePaddle is installed, but cannot be imported: {error}. Install one build of it "
             'anew: `pip install --force-reinstall "segcore[cpu]"` (or "segcore[gpu]")'
         ) from error
+
+
+def _import_quietly() -> Any:
+    """Import paddle without its remarks on ccache and on OMP_NUM_THREADS, which are no news."""
+    if "paddle" in sys.modules:
+        return sys.modules["paddle"]
+    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+        warnings.simplefilter("ignore")
+        paddle = import_module("paddle")
+    # batch norm says this at its first step in training, to everybody
+    warnings.filterwarnings("ignore", message="When training, we now always track global mean")
+    return paddle
 
 
 def available_cpus() -> int:

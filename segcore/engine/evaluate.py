@@ -99,6 +99,7 @@ def evaluate_model(
     from segcore.inference.source import find_model
 
     catalogue = get_catalogue()
+    choice = select_device(device, catalogue)
     found = find_model(path)
     config = found.source.config or found.config
     config = config.model_copy(
@@ -112,7 +113,6 @@ def evaluate_model(
     dataset = open_dataset(config, split, catalogue)
     _require_same_classes(config, dataset, path)
     task = create_task(config, dataset.class_names, found.task)
-    choice = select_device(device, catalogue)
     used, engine = choose_runtime(runtime, found.source, catalogue)
     session = engine.load(found.source, choice.device, choice.indices[0])
     begun = time.perf_counter()

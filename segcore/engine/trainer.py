@@ -34,7 +34,7 @@ from segcore.errors import ConfigError, DivergedError, ExhaustedError
 
 if TYPE_CHECKING:
     from segcore.checkpoint.store import CheckpointStore
-    from segcore.config.schema import Config
+    from segcore.config.schema import Config, TrainConfig
     from segcore.data.loader import Loader
     from segcore.engine.history import History
     from segcore.engine.observers import ObserverGroup
@@ -106,7 +106,7 @@ class Trainer:
         self.history = history
         self.observers = observers
         train = config.train
-        self.schedule = Schedule(train.schedule, train.learning_rate, intervals.total)
+        self.schedule = _fitting_schedule(train, intervals.total)
         self.optimizer = create_optimizer(train.optimizer, network, train.learning_rate)
         decay = train.ema_decay
         self.average = None if decay is None else WeightAverage(network, decay)
@@ -289,6 +289,23 @@ class Trainer:
             disable=None,
         ) as bar:
             yield bar
+
+
+def _fitting_schedule(train: TrainConfig, iters: int) -> Schedule:
+    """Build the schedule; a warm-up that would outlast the training becomes a tenth of it.
+
+    Recipes warm up for longer than a first trial on a few images lasts.
+    """
+    schedule = Schedule(train.schedule, train.learning_rate, iters)
+    if not schedule.is_warmup_cut_short:
+        return schedule
+    shorter = train.schedule.model_copy(update={"warmup_iters": iters // 10})
+    log.warning(
+        "train.schedule.warmup_iters=%d is not shorter than the training of %d iterations; "
+        "%d are used",
+        *(train.schedule.warmup_iters, iters, shorter.warmup_iters),
+    )
+    return Schedule(shorter, train.learning_rate, iters)
 
 
 @contextmanager
