@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import sys
 import warnings
-import re
 from importlib import import_module
 from pathlib import Path
 from typing import Any
