@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from segcore import __version__, specs
@@ -136,11 +137,7 @@ class Registry(Generic[S]):
 
     def clashes(self) -> dict[str, list[Entry[S]]]:
         """Give the names that more than one plugin offers, with all who offer them."""
-        return {
-            rivals[0].name: rivals
-            for rivals in self._by_key.values()
-            if len({entry.plugin.found for entry in rivals}) > 1
-        }
+        return {rivals[0].name: rivals for rivals in self._by_key.values() if len(rivals) > 1}
 
     def spellings(self) -> list[str]:
         """List every name and alias."""
@@ -190,11 +187,7 @@ class Catalogue:
         """Say, in one line a plugin, what is wrong with plugins and what to do about it."""
         broken = {plugin.found: plugin.problem() for plugin in self.plugins}
         lines = [line for line in broken.values() if line is not None]
-        return lines + [
-            f"{plugin.found.label}: {clash}"
-            for plugin in self.plugins
-            if (clash := self.clash(plugin)) is not None
-        ]
+        return lines + [f"{found.label}: {clash}" for found, clash in self._clashes.items()]
 
     def clash(self, plugin: Plugin) -> str | None:
         """Say which names of `plugin` another one offers, too; None when there are none.
@@ -202,21 +195,25 @@ class Catalogue:
         Of several plugins with a name, only those that come after the first get the blame, so that
         a clash costs one line.
         """
-        shared: list[str] = []
+        return self._clashes.get(plugin.found)
+
+    @cached_property
+    def _clashes(self) -> dict[FoundPlugin, str]:
+        shared: dict[FoundPlugin, list[str]] = {}
         for registry in self.registries().values():
-            for name, rivals in registry.clashes().items():
-                mine = [e for e in rivals[1:] if e.plugin is plugin and rivals[0].plugin != plugin]
-                if mine:
-                    first = rivals[0]
-                    how = "keeps it" if first.is_builtin else "offers it, too"
-                    shared.append(
-                        f"{registry.kind} {name!r} ({first.plugin.distribution} {how}; "
-                        f"write {mine[0].qualified})"
-                    )
-        if not shared:
-            return None
-        more = f" and {len(shared) - 1} more names" if len(shared) > 1 else ""
-        return f"offers a name that is taken: {shared[0]}{more}"
+            for name, (first, *others) in registry.clashes().items():
+                how = "keeps it" if first.is_builtin else "offers it, too"
+                for entry in others:
+                    if entry.plugin is not first.plugin:
+                        shared.setdefault(entry.plugin.found, []).append(
+                            f"{registry.kind} {name!r} ({first.plugin.distribution} {how}; "
+                            f"write {entry.qualified})"
+                        )
+        return {
+            found: f"offers a name that is taken: {lines[0]}"
+            + (f" and {len(lines) - 1} more" if len(lines) > 1 else "")
+            for found, lines in shared.items()
+        }
 
     def build_model(
         self,

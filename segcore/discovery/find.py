@@ -7,6 +7,7 @@ about places that are no folders, such as zip files.
 
 from __future__ import annotations
 
+import operator
 import os
 import re
 import sys
@@ -25,6 +26,21 @@ CORE = "segcore"
 _METADATA_FOLDERS = (".dist-info", ".egg-info")
 _ENTRY_POINT = re.compile(r"[\w.]+(\s*:\s*[\w.]+)?\s*(\[.*\])?\Z")
 _ON_CORE = re.compile(rf"{CORE}(?![\w.-])", re.IGNORECASE)
+
+# all that first-party plugins and most others write about segcore
+_CLAUSE = re.compile(r"(>=|<=|==|!=|<|>)\s*([\d.]+)")
+_NUMBERS = re.compile(r"\d+(\.\d+)*")
+_PLAIN_REQUIREMENT = re.compile(
+    r"\s*segcore\s*((>=|<=|==|!=|<|>)\s*\d+(\.\d+)*\s*(,\s*|$))*", re.IGNORECASE
+)
+_COMPARE: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    ">": operator.gt,
+}
 
 ReadText = Callable[[str], "str | None"]
 
@@ -90,11 +106,25 @@ def incompatibility(plugin: FoundPlugin, core_version: str) -> str | None:
 
 
 def _accepts(requirement: str, version: str) -> bool:
-    plain = re.fullmatch(r"\s*segcore\s*", requirement, re.IGNORECASE)
-    return plain is not None or _accepts_specifier(requirement, version)
+    """Judge a requirement such as `segcore>=0.1,<0.2` at once, and any other by packaging.
+
+    Importing packaging takes longer than reading a hundred plugins.
+    """
+    if _PLAIN_REQUIREMENT.fullmatch(requirement) and _NUMBERS.fullmatch(version):
+        here = _release(version)
+        clauses = _CLAUSE.findall(requirement)
+        return all(_COMPARE[sign](here, _release(bound)) for sign, bound in clauses)
+    return _accepts_by_packaging(requirement, version)
 
 
-def _accepts_specifier(requirement: str, version: str) -> bool:
+def _release(version: str) -> tuple[int, ...]:
+    numbers = [int(number) for number in version.split(".")]
+    while numbers[-1:] == [0]:  # 1.0 and 1 are the same version
+        numbers.pop()
+    return tuple(numbers)
+
+
+def _accepts_by_packaging(requirement: str, version: str) -> bool:
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:

@@ -193,6 +193,8 @@ def _verified_hooks(implementation: object) -> dict[str, Callable[..., Any]]:
     functions: dict[str, Callable[..., Any]] = {}
     faults: list[str] = []
     for attribute in dir(implementation):
+        if attribute.startswith("__"):
+            continue
         options = manager.parse_hookimpl_opts(implementation, attribute)
         if options is None:
             if attribute.startswith("segcore_") and attribute in known:

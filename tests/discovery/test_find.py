@@ -1,8 +1,16 @@
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from segcore.discovery.find import FoundPlugin, find_plugins, incompatibility
+from segcore.discovery.find import (
+    FoundPlugin,
+    _accepts,
+    _accepts_by_packaging,
+    find_plugins,
+    incompatibility,
+)
 from segcore.testing.site import Site
 
 
@@ -98,3 +106,15 @@ def test_a_requirement_for_another_python_does_not_count():
 
 def test_a_prerelease_of_the_core_counts_as_its_version():
     assert incompatibility(requiring("segcore>=0.1"), "0.2.0.dev1") is None
+
+
+versions = st.lists(st.integers(0, 3), min_size=1, max_size=3).map(
+    lambda numbers: ".".join(map(str, numbers))
+)
+clauses = st.lists(st.tuples(st.sampled_from([">=", "<=", "==", "!=", "<", ">"]), versions))
+
+
+@given(clauses, versions)
+def test_plain_requirements_are_judged_as_packaging_does(bounds, version):
+    line = "segcore" + ",".join(sign + bound for sign, bound in bounds)
+    assert _accepts(line, version) == _accepts_by_packaging(line, version)
