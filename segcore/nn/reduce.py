@@ -13,11 +13,11 @@ __all__ = ["channel_max", "channel_mean_and_max", "pixel_mean_and_max"]
 
 
 class _ChannelMax(PyLayer):
-    """The maximum over axis 1 with a gradient in two elementwise operations.
+    """The maximum over axis 1 with a gradient of a few elementwise operations.
 
     Paddle's own kernel (`max_grad`, all versions to 3.3.1) took six sevenths of a training step of
-    PP-LiteSeg on CPU. The rule is the same: every element that equals the maximum receives the
-    whole gradient, ties included.
+    PP-LiteSeg on CPU. The rule is that of Paddle 3 and of `paddle.amax`: elements that tie for
+    the maximum share the gradient evenly. (`paddle.max` of 2.6 gives each of them all of it.)
     """
 
     @staticmethod
@@ -29,7 +29,10 @@ class _ChannelMax(PyLayer):
     @staticmethod
     def backward(ctx: Any, gradient: Any) -> Any:
         x, y = ctx.saved_tensor()
-        return (x == y).astype(x.dtype) * gradient
+        is_maximum = (x == y).astype(x.dtype)
+        # where a NaN equals nothing, not even itself, there is nothing to share
+        ties = is_maximum.sum(axis=1, keepdim=True).clip(min=1.0)
+        return is_maximum * (gradient / ties)
 
 
 def channel_max(x: Any) -> Any:

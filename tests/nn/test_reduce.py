@@ -21,15 +21,16 @@ def test_the_channel_maximum_has_exactly_the_values_and_gradient_of_paddle(ties)
     if ties:
         values = np.round(values)  # the same number in several channels of most pixels
     ours = gradient(channel_max, values)
-    paddles = gradient(lambda x: paddle.max(x, axis=1, keepdim=True), values)
+    # amax, because the rule for ties that max has is another one in Paddle 2.6
+    paddles = gradient(lambda x: paddle.amax(x, axis=1, keepdim=True), values)
     assert all(a.tobytes() == b.tobytes() for a, b in zip(ours, paddles, strict=True))
 
 
-def test_all_channels_that_tie_receive_the_gradient():
-    x = paddle.ones([1, 3, 1, 1])
+def test_channels_that_tie_share_the_gradient():
+    x = paddle.to_tensor([1.0, 1.0, 0.0]).reshape([1, 3, 1, 1])
     x.stop_gradient = False
     channel_max(x).backward()
-    assert x.grad.numpy().ravel().tolist() == [1.0, 1.0, 1.0]
+    assert x.grad.numpy().ravel().tolist() == [0.5, 0.5, 0.0]
 
 
 def test_the_channel_maximum_stays_in_a_traced_graph(tmp_path):
