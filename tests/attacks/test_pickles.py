@@ -60,7 +60,9 @@ def test_the_corpus_is_as_large_as_it_was():
     assert sum(attack.effect == "code" for attack in ATTACKS) >= 41
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=NAMES)
+@pytest.mark.parametrize(
+    "attack", [pytest.param(a, id=a.name) for a in ATTACKS if a.effect != "varies"]
+)
 def test_the_attack_works_on_plain_pickle(naive, attack):
     assert happened(attack.effect, naive[attack.name]), naive[attack.name]
 
@@ -90,6 +92,7 @@ def test_the_message_names_the_function_that_the_file_asks_for(restricted):
     assert "contains code: it asks for posix.system" in message
 
 
+@pytest.mark.skipif(importlib.util.find_spec("paddle") is None, reason="needs paddle")
 def test_paddle_load_runs_what_plain_pickle_runs(tmp_path):
     program = "import sys, paddle; paddle.load(sys.argv[1], return_numpy=True)"
     attack = next(a for a in ATTACKS if a.name == "eval_in_the_form_of_paddle")
