@@ -120,13 +120,14 @@ def _option_problems(
     model = entry.load_options()
     names = set() if model is None else set(_option_names(model))
     is_open = model is not None and model.model_config.get("extra") == "allow"
+    infinite = {(*path, key) for key, value in options.items() if not _is_finite(value)}
     for key, value in options.items():
         at = (*path, key)
         if not is_open and key not in names:
             # asked here and not left to the model: pydantic drops unknown keys unless told not to
             hint = f"{entry.name} takes no options" if not names else None
             yield unknown_key(at, sorted({*names, *own}), origin_of(at), hint)
-        elif not _is_finite(value):
+        elif at in infinite:
             yield Problem(at, "must be finite", origin_of(at), repr(value))
     if model is None:
         return
@@ -134,9 +135,8 @@ def _option_problems(
     try:
         model.model_validate(known)
     except ValidationError as error:
-        for problem in explain(error, known, model, origin_of, path):
-            if problem.message != "must be finite":
-                yield problem
+        found = explain(error, known, model, origin_of, path)
+        yield from (problem for problem in found if problem.path not in infinite)
 
 
 def _option_names(model: type[BaseModel]) -> Iterable[str]:

@@ -99,7 +99,7 @@ def explain(
     for fault in error.errors(include_url=False):
         path, inner, value = _locate(fault["loc"], data)
         at = (*prefix, *path)
-        if fault["type"] == "extra_forbidden":
+        if fault["type"] in ("extra_forbidden", "invalid_key"):
             # the nearest names of thousands of keys would take minutes, and nobody reads them
             hint = "" if len(found) >= MAX_SHOWN else None
             problem = unknown_key(at, _names_at(model, path[:-1]), origin_of(at), hint)
@@ -109,7 +109,7 @@ def explain(
                 message = f"item {dotted(inner)} {message}"
             messages.setdefault(at, []).append(message)
             text = " or ".join(dict.fromkeys(messages[at]))
-            problem = Problem(at, text, origin_of(at), _shown(value))
+            problem = Problem(at, text, _origin(at, value, text, origin_of), _shown(value))
         found[at] = problem
     return list(found.values())
 
@@ -205,6 +205,15 @@ def _meaning(fault: dict[str, Any], last: tuple[str | int, ...]) -> str:
         return f"must be {expected}" + (f"; did you mean {guesses[0]!r}?" if guesses else "")
     words = re.sub(r"^\w+ should", "must", message).replace(" after validation", "")
     return one_line(words[:1].lower() + words[1:])
+
+
+def _origin(at: KeyPath, value: Any, message: str, origin_of: OriginOf) -> Origin:
+    """Give the origin of a value, and of a whole section that of a key which the message names."""
+    keys = (
+        [key for key in value if str(key) in message.split()] if isinstance(value, Mapping) else []
+    )
+    origins = [origin_of(at), *(origin_of((*at, key)) for key in keys)]
+    return next((origin for origin in origins if origin != DEFAULT), DEFAULT)
 
 
 def _shown(value: Any) -> str | None:

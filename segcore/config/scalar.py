@@ -28,7 +28,7 @@ _NOT_A_NUMBER = {".nan", ".NaN", ".NAN"}
 _MAX_DIGITS = 100
 
 # Text that is surely plain in any context, once it does not resolve to something else.
-_PLAIN = re.compile(r"[A-Za-z_/.][\w./+-]*(?: [\w./+-]+)*\Z", re.ASCII)
+_PLAIN = re.compile(r"(?:[A-Za-z_/]|\.{1,2}/)[\w./+-]*(?: [\w./+-]+)*\Z", re.ASCII)
 
 # What YAML 1.1 takes for true and false: quoted, for the other programs that read our files.
 _YAML_11_TRUTHS = {"y", "n", "yes", "no", "on", "off"}
