@@ -52,7 +52,7 @@ def require_paddle() -> Any:
 
 def _import_quietly() -> Any:
     """Import paddle without its remarks on ccache and on OMP_NUM_THREADS, which are no news."""
-    if "paddle" in sys.modules:
+    if sys.modules.get("paddle") is not None:
         return sys.modules["paddle"]
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
