@@ -13,6 +13,7 @@ import signal
 import socket
 import threading
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +67,9 @@ def main(connection: int, stacks: int) -> None:
     """Serve the socket with descriptor `connection`; write stacks to the descriptor `stacks`."""
     # Ctrl-C is for the parent to handle: it saves its state first, then hangs up.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The standard output belongs to the parent's results, which may be JSON.
+    with suppress(OSError):
+        os.dup2(2, 1)
     faulthandler.enable(file=stacks)
     faulthandler.register(STACK_SIGNAL, file=stacks)
     channel = Channel(socket.socket(fileno=connection))

@@ -18,13 +18,15 @@ class SemanticBatch:
     """N samples of one size.
 
     `images` is float32 (N, C, H, W); `labels` is (N, H, W) in the integers that the labels were
-    read as. `indices` and `sources` say which samples these are.
+    read as. `indices` and `sources` say which samples these are, `warnings` what was noticed while
+    reading each (see `segcore.data.tally`).
     """
 
     images: np.ndarray
     labels: np.ndarray
     indices: tuple[int, ...]
     sources: tuple[str, ...]
+    warnings: tuple[tuple[str, ...], ...] = ()
 
 
 def collate_semantic(samples: Sequence[Sample]) -> SemanticBatch:
@@ -49,6 +51,7 @@ def collate_semantic(samples: Sequence[Sample]) -> SemanticBatch:
         labels=np.stack(labels),
         indices=tuple(sample.index for sample in samples),
         sources=tuple(sample.source for sample in samples),
+        warnings=tuple(tuple(sample.warnings) for sample in samples),
     )
 
 

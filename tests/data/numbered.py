@@ -83,5 +83,14 @@ class Modules(Numbered):
         return sample
 
 
+@dataclass(frozen=True)
+class Chatty(Numbered):
+    """Prints, as code of strangers may."""
+
+    def load(self, index):
+        print("reading", index)
+        return super().load(index)
+
+
 def as_list(samples):
     return samples

@@ -180,6 +180,13 @@ def test_f15_workers_end_with_a_parent_that_forgets_them():
     assert ended([int(pid) for pid in out.split()], seconds=10)
 
 
+def test_workers_keep_the_standard_output_clean():
+    body = "loader = load(numbered.Chatty(4), num_workers=1); list(loader.epoch(0))\n"
+    out, err = run_script(body + "loader.close()").communicate()
+    assert out == ""
+    assert "reading 3" in err
+
+
 def children(pid):
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 

@@ -24,6 +24,12 @@ def test_samples_are_stacked_channels_first():
     assert (batch.indices, batch.sources) == ((3, 1), ("3.png", "1.png"))
 
 
+def test_warnings_stay_with_their_samples():
+    odd = sample(1)
+    odd.warnings = ("alpha",)
+    assert collate_semantic([sample(0), odd]).warnings == ((), ("alpha",))
+
+
 def test_labels_keep_their_type():
     assert collate_semantic([sample(0, label_type=np.int32)]).labels.dtype == np.int32
 
