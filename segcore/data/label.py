@@ -171,12 +171,13 @@ def _describe_values(
     )
     if len(values) > _SHOWN:
         found += f" and {len(values) - _SHOWN} more values are wrong"
+    highest = int(values[-1])
     if values.tolist() == [255] and num_classes == 2:
         way_out = "For a mask of 0 and 255 set data.label_map={255: 1}"
-    elif values.max() < 2 * num_classes:
-        way_out = f"Fix the label or set data.num_classes={values.max() + 1}"
+    elif highest < 2 * num_classes:
+        way_out = f"Fix the label or set data.num_classes={highest + 1}"
     else:
-        way_out = f"Fix the label or map the value, such as data.label_map={{{values[-1]}: 1}}"
+        way_out = f"Fix the label or map the value, such as data.label_map={{{highest}: 1}}"
     return (
         f"{source}: {found}, but num_classes is {num_classes} (valid: 0 to {num_classes - 1}, "
         f"{ignore_index} is ignored). {way_out}."

@@ -137,9 +137,9 @@ def _numbered(file: TextIO, path: Path) -> Iterator[tuple[int, str]]:
 
 def _split(line: str, path: Path, number: int) -> list[str]:
     """Split at tabs if there are any, else at spaces; other blanks can be part of a name."""
-    ends = _TAB if "\t" in line else _SPACE
     fields = []
     rest = line.strip(" \t")
+    ends = _TAB if "\t" in rest else _SPACE
     while rest:
         if rest[0] == '"':
             match = _QUOTED.match(rest)

@@ -203,7 +203,7 @@ class SegDataset:
         One label with a real class ends the search, so an ordinary dataset costs one or two reads.
         """
         ignore_index = self.config.ignore_index
-        if ignore_index != 255 or self.num_classes < 2:
+        if ignore_index != 255:
             return
         has_ignored = False
         for label in self._labels(_spread(len(self._rows), _PROBED)):
