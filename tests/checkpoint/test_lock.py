@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -99,12 +100,11 @@ def test_a_claim_that_changes_hands_during_the_takeover_is_given_back(
 
 
 def test_without_flock_the_heartbeat_keeps_the_claim_fresh(tmp_path, monkeypatch):
+    beaten = threading.Event()
     monkeypatch.setattr(lock_module, "HEARTBEAT_S", 0.001)
+    monkeypatch.setattr("os.utime", lambda path: beaten.set())
     with RunLock(tmp_path, flock=no_flock):
-        path = tmp_path / "run.lock.held"
-        os.utime(path, (1, 1))
-        while path.stat().st_mtime == 1:
-            pass
+        assert beaten.wait(timeout=30)
 
 
 def test_a_lock_that_was_lost_is_noticed(tmp_path):

@@ -50,26 +50,27 @@ def opens_for_writing(call: ast.Call, position: int) -> bool:
     return re.fullmatch("[rbtU]*", str(given[0].value)) is None
 
 
-def changes_files(call: ast.Call) -> bool:
-    if "os.devnull" in ast.unparse(call):
-        return False
+def opens_file(call: ast.Call) -> bool:
     match call.func:
         case ast.Name(id="open"):
             return opens_for_writing(call, 1)
         case ast.Attribute(value=ast.Name(id="os"), attr="open"):
             flags = ast.unparse(call.args[1])
             return "O_" not in flags or WRITING_FLAGS.search(flags) is not None
-        case ast.Attribute(value=ast.Name(id=module), attr=name) if module in MODULES:
-            return name in MODULES[module]
         case ast.Attribute(attr="open"):
             return opens_for_writing(call, 0)
-        case ast.Attribute(value=value, attr="replace"):
-            through_seam = ast.unparse(value).rpartition(".")[2].strip("_") in ("files", "Files")
-            return len(call.args) == 1 and not call.keywords and not through_seam
-        case ast.Attribute(value=value, attr=name):
-            through_seam = ast.unparse(value).rpartition(".")[2].strip("_") in ("files", "DISK")
-            return name in METHODS and not through_seam
     return False
+
+
+def changes_files(call: ast.Call) -> bool:
+    match call.func:
+        case ast.Attribute(value=ast.Name(id=module), attr=name) if name in MODULES.get(module, ()):
+            return True
+        case ast.Attribute(value=value, attr=name) if name == "replace" or name in METHODS:
+            through_seam = ast.unparse(value).rpartition(".")[2].strip("_") in ("files", "DISK")
+            is_of_path = name != "replace" or (len(call.args) == 1 and not call.keywords)
+            return is_of_path and not through_seam
+    return opens_file(call) and "os.devnull" not in ast.unparse(call)
 
 
 def find_changes(source: str) -> list[str]:

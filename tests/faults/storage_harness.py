@@ -225,20 +225,19 @@ def read_meanwhile(root: Path, reads: int = 100) -> dict:
     child = os.fork()
     if child == 0:
         save_for_ever(root, writer)
-    os.read(reader, 1)
-    while not (root / BEST).exists():
-        os.read(reader, 100)
+    os.close(writer)
     report = {"reads": 0, "violations": [], "generations": 0}
     generations = set()
     try:
-        for _ in range(reads):
+        # At least one more save between two reads; nothing comes once the child is dead.
+        while report["reads"] < reads and os.read(reader, 4096):
+            if not (root / BEST).exists() and not generations:
+                continue
             for found in (open_best(root), CheckpointStore(root).load()):
                 if serial_of(found.parts) != found.step or found.rejected:
                     report["violations"].append(f"mixed or rejected: {found.rejected}")
             generations.add(open_best(root, names=()).step)
             report["reads"] += 1
-            while len(os.read(reader, 4096)) == 0:  # at least one more save between two reads
-                pass
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
