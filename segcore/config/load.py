@@ -145,6 +145,9 @@ class _Reader:
         except yaml.YAMLError as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"{self._source}: is not YAML text: {reason}") from error
+        except UnicodeEncodeError as error:
+            # half a surrogate pair: what Python makes of arguments that are not UTF-8
+            raise ConfigError(f"{self._source}: is not Unicode text; use UTF-8") from error
 
     def _value(self, event: _Event, events: Iterator[_Event], path: KeyPath, depth: int) -> Any:
         if depth > MAX_DEPTH:
