@@ -150,6 +150,12 @@ def eval_of_the_word_data_built_by_another_eval(marker):
     return weights(call(line("builtins", "eval"), text("data"), b"}" + text("data") + inner + b"s"))
 
 
+@attack("accepted")
+def eval_of_the_word_data_but_no_array(marker):
+    environment = b"}" + text("data") + b"K\x01s"
+    return weights(call(line("builtins", "eval"), text("data"), environment))
+
+
 @attack("code")
 def exec_of_statements(marker):
     return weights(call(line("builtins", "exec"), text(touch(marker))))
