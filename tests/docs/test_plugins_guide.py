@@ -1,0 +1,68 @@
+"""The plugin author's guide says what is so, and its examples run."""
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from segcore import hookspecs
+from segcore.testing.site import Site
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "plugins.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^### (segcore_\w+)\n(.*?)(?=^##|\Z)", GUIDE, re.DOTALL | re.MULTILINE))
+HOOKS = {name: value for name, value in vars(hookspecs).items() if name.startswith("segcore_")}
+
+
+def block(file):
+    return re.search(rf"```\w+\n# {re.escape(file)}\n(.*?)```", GUIDE, re.DOTALL)[1]
+
+
+@pytest.fixture
+def project(tmp_path):
+    """The guide's smallest plugin, as its author has it on disk, and installed."""
+    site = Site(tmp_path / "smallest")
+    for file in ("pyproject.toml", "segcore_smallest.py"):
+        site.write(site.folder / file, block(file))
+    site.install(
+        "segcore_smallest",
+        block("segcore_smallest.py"),
+        entry="smallest",
+        distribution="segcore-smallest",
+    )
+    return site
+
+
+def test_every_hook_has_its_section_in_the_order_of_the_specification():
+    assert list(SECTIONS) == list(HOOKS)
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_the_signature_is_that_of_the_hook(name):
+    shown = re.search(r"```python\ndef (.*)\n```", SECTIONS[name])[1]
+    signature = str(inspect.signature(HOOKS[name])).replace("'", "").replace("specs.", "")
+    assert shown == f"{name}{signature}"
+
+
+@pytest.mark.parametrize("name", HOOKS)
+def test_a_section_says_when_and_since_when(name):
+    text = " ".join(SECTIONS[name].split())
+    assert "When: " in text
+    assert re.search(r"Since \d+\.\d+", HOOKS[name].__doc__)[0] in text
+
+
+def test_the_smallest_plugin_is_listed(project):
+    assert "SmallestNet" in project.segcore("models").stdout
+
+
+def test_the_smallest_plugin_has_nothing_to_mend(project):
+    answer = project.segcore("plugins", "check", str(project.folder))
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+def test_the_smallest_plugin_conforms(project):
+    code = (
+        "from segcore.testing.conformance import Subject, run_checks\n"
+        "report = run_checks(Subject('SmallestNet'))\nprint(report.count > 5, report.problems)"
+    )
+    assert project.python("-c", code).stdout == "True []\n"
