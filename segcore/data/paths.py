@@ -43,29 +43,28 @@ def _resolve(path: str) -> str:
     return os.path.join(_real_folder(folder), last)
 
 
-def inside(root: Path, name: str, *, allow_outside: bool = False) -> Path:
+def inside(root: str | Path, name: str, *, allow_outside: bool = False) -> str:
     """Give the real path of `name`, relative to `root`, after following every symbolic link.
 
     Raises DataError when it leaves `root` (unless `allow_outside`), when links form a loop, and
     when a folder on the way does not exist. The file itself need not exist.
     """
-    shown = printable(name)
     if "\0" in name:
-        raise DataError(f"{shown}: a file name cannot hold a NUL character.")
+        raise DataError(f"{printable(name)}: a file name cannot hold a NUL character.")
     try:
         base = _real_folder(os.path.abspath(root))
         real = _resolve(os.path.join(base, name))
     except FileNotFoundError as error:
-        raise DataError(f"{shown}: no such file in {printable(root)}.") from error
+        raise DataError(f"{printable(name)}: no such file in {printable(root)}.") from error
     except OSError as error:
         reason = "symbolic links form a loop" if error.errno == errno.ELOOP else error.strerror
-        raise DataError(f"{shown}: {reason}.") from error
-    if not allow_outside and os.path.commonpath((base, real)) != base:
+        raise DataError(f"{printable(name)}: {reason}.") from error
+    if not (allow_outside or real.startswith(base.rstrip(os.sep) + os.sep)):
         raise DataError(
-            f"{shown}: leaves the dataset folder {printable(base)}. Move the file into it, or set "
-            "data.allow_outside=true if the list can be trusted."
+            f"{printable(name)}: leaves the dataset folder {printable(base)}. Move the file into "
+            "it, or set data.allow_outside=true if the list can be trusted."
         )
-    return Path(real)
+    return real
 
 
 def read_file(path: str | os.PathLike[str], source: str) -> bytes:

@@ -51,6 +51,7 @@ class SegDataset:
 
     def __init__(self, root: Path, split: str, config: DataConfig | None = None) -> None:
         self.root = Path(root)
+        self._folder = os.fspath(self.root.absolute())  # stays right when the process moves
         self.split = split
         self.config = config or DataConfig()
         self.warnings: list[str] = []
@@ -120,8 +121,8 @@ class SegDataset:
             )
         return data
 
-    def _path(self, name: str) -> Path:
-        return inside(self.root, name, allow_outside=self.config.allow_outside)
+    def _path(self, name: str) -> str:
+        return inside(self._folder, name, allow_outside=self.config.allow_outside)
 
     def _read_rows(self) -> list[Row]:
         rows: list[Row] = []
@@ -167,7 +168,7 @@ class SegDataset:
     def _size_of(self, name: str) -> int:
         path = self._path(name)
         try:
-            status = path.stat()
+            status = os.stat(path)  # noqa: PTH116 - half the time of Path.stat
         except FileNotFoundError:
             raise DataError(f"{printable(name)}: no such file in {printable(self.root)}.") from None
         except OSError as error:
@@ -180,7 +181,7 @@ class SegDataset:
 
     def _check_leakage(self) -> None:
         """Refuse images that other splits list too: a score on them would prove nothing."""
-        own: set[Path] | None = None
+        own: set[str] | None = None
         for split in _SPLITS:
             other = self.root / f"{split}.txt"
             if split == self.split or not other.is_file():
@@ -294,7 +295,7 @@ def _check_size(image: np.ndarray, label: np.ndarray, row: Row) -> None:
     )
 
 
-def _is_among(root: Path, name: str, paths: set[Path]) -> bool:
+def _is_among(root: Path, name: str, paths: set[str]) -> bool:
     try:
         return inside(root, name, allow_outside=True) in paths
     except DataError:

@@ -91,7 +91,7 @@ def test_row_38_a_linked_folder_that_leads_outside_is_refused(root):
 def test_row_38_a_link_within_the_folder_is_used(root):
     (root / "a.png").write_bytes(PIXELS)
     (root / "link.png").symlink_to("a.png")
-    assert inside(root, "link.png") == (root / "a.png").resolve()
+    assert inside(root, "link.png") == str((root / "a.png").resolve())
 
 
 def test_row_38_links_in_a_loop_are_refused(root):
