@@ -171,8 +171,16 @@ def test_a_data_set_of_the_main_script_is_refused_in_words(numbered, monkeypatch
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_failed_loader_can_be_used_again(numbered, num_workers):
+def test_a_failed_batch_fails_again_and_is_never_passed_over(numbered, num_workers):
+    place = Sampler(12, 4, seed=3).order(0).tolist().index(5) // 4
     with load(numbered.Faulty(12), num_workers) as loader:
-        for _ in range(2):
+        for start in (0, place, place):
             with pytest.raises(LabelError, match=r"images/0005\.png"):
-                list(loader.epoch(0))
+                list(loader.epoch(0, start))
+
+
+def test_every_sample_of_a_batch_has_randomness_of_its_own(numbered):
+    pipeline = Pipeline((numbered.Stamp(),))
+    with load(numbered.Numbered(40), 0, pipeline=pipeline) as loader:
+        stamps = [image[0, 0, 0] for e in range(2) for b in loader.epoch(e) for image in b.images]
+    assert len(set(stamps)) == 80
