@@ -82,7 +82,9 @@ def _disc_distance(rng: np.random.Generator, eye: _Eye, x: np.ndarray, y: np.nda
     angle = np.arctan2(along, across)
     border = np.ones_like(x)
     for waves in (2, 3, 5):
-        border += rng.normal(0, 0.02) * np.cos(waves * angle + rng.uniform(0, 2 * np.pi))
+        border += rng.normal(0, 0.05 / waves**1.5) * np.cos(
+            waves * angle + rng.uniform(0, 2 * np.pi)
+        )
     distance: np.ndarray = np.hypot(across, along) / (eye.disc_radius * border)
     return distance
 
@@ -215,9 +217,14 @@ def _grow(
     for number in range(steps):
         wander = 0.85 * wander + rng.normal(0, 0.06)
         heading += vessel.turn * step + wander * 0.6
+        away_x, away_y = x - eye.fovea[0], y - eye.fovea[1]
+        distance = np.hypot(away_x, away_y) / eye.disc_radius
+        if distance < 1.2:
+            return
+        # The fovea has no vessels: those that come near are led around it.
+        avoidance = np.clip((3.0 - distance) / 1.8, 0, 1)
+        heading += 0.22 * avoidance * np.sin(np.arctan2(away_y, away_x) - heading)
         following = (x + step * np.cos(heading), y + step * np.sin(heading))
-        if np.hypot(x - eye.fovea[0], y - eye.fovea[1]) < 1.5 * eye.disc_radius:
-            return  # the fovea has no vessels
         width = vessel.width * (1 - 0.6 * number / steps)
         start, end = ((round(px * scale), round(py * scale)) for px, py in ((x, y), following))
         thickness = max(1, round(width * side))
