@@ -1,0 +1,140 @@
+"""Models come from wherever users point, and what does not fit is refused."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from segcore import create_model
+from segcore.errors import (
+    ConfigError,
+    DeviceMissingError,
+    ExportError,
+    RequestError,
+    UnknownNameError,
+    WeightsError,
+)
+
+PLACES = ("", "best_model", "best_model/inference", "best_model/model.pdparams", "config.yaml")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_part_of_a_run_is_a_model(colour_run, stripes, stripe_classes, place):
+    model = create_model("Strongest-Colour", colour_run / place, device="cpu")
+    (result,) = model.predict(stripes)
+    np.testing.assert_array_equal(result.label_map, stripe_classes)
+    assert result.label_map.dtype == np.uint8
+
+
+@pytest.mark.parametrize("runtime", ["paddle", "eager", "auto"])
+def test_runtimes_agree_and_results_name_theirs(colour_run, stripes, stripe_classes, runtime):
+    model = create_model(model_dir=colour_run, device="cpu", runtime=runtime)
+    (result,) = model.predict(stripes)
+    np.testing.assert_array_equal(result.label_map, stripe_classes)
+    assert result.json["runtime"] == ("paddle" if runtime == "auto" else runtime)
+    assert result.json["model"] == "Strongest-Colour"
+
+
+def test_an_export_runs_alone_and_without_its_plugin(colour_run, stripes, tmp_path, monkeypatch):
+    from segcore.discovery import catalogue as catalogues
+
+    export = shutil.copytree(colour_run / "best_model/inference", tmp_path / "inference")
+    monkeypatch.setenv("SEGCORE_DISABLE_PLUGINS", "strongest_colour")
+    monkeypatch.setattr(catalogues, "_catalogues", {})
+    (result,) = create_model(model_dir=export, device="cpu").predict(stripes)
+    assert [entry["name"] for entry in result.json["classes"]] == ["red", "green", "blue"]
+
+
+def test_a_folder_that_paddlex_wrote_runs(colour_run, stripes, stripe_classes, tmp_path):
+    export = shutil.copytree(colour_run / "best_model/inference", tmp_path / "inference")
+    (export / "inference.yml").write_text(
+        "Deploy:\n  model: inference.pdmodel\n  transforms:\n  - type: Normalize\n"
+        "Global:\n  model_name: SegFormer-B0\n"
+    )
+    (result,) = create_model("SegFormer-B0", export, device="cpu").predict(stripes)
+    np.testing.assert_array_equal(result.label_map, stripe_classes)
+    assert [entry["name"] for entry in result.json["classes"]] == ["0", "1", "2"]
+
+
+def test_another_model_than_the_one_named_is_refused(colour_run):
+    with pytest.raises(RequestError, match="holds Strongest-Colour, not PP-LiteSeg-T"):
+        create_model("PP-LiteSeg-T", colour_run, device="cpu")
+
+
+def test_spellings_of_the_name_do_not_matter(colour_run):
+    create_model("strongest colour", colour_run, device="cpu")
+
+
+def test_a_folder_without_a_model_says_what_is_looked_for(colours, tmp_path):
+    with pytest.raises(RequestError, match="holds no model"):
+        create_model(model_dir=tmp_path, device="cpu")
+
+
+def test_a_path_that_is_not_there_is_refused(colours, tmp_path):
+    with pytest.raises(RequestError, match="no such file or folder"):
+        create_model(model_dir=tmp_path / "nothing")
+
+
+def test_a_name_alone_asks_for_weights(colours):
+    with pytest.raises(RequestError, match="segcore train Strongest-Colour"):
+        create_model("strongest_colour")
+
+
+def test_an_unknown_name_alone_is_told_with_the_nearest(colours):
+    with pytest.raises(UnknownNameError, match="did you mean 'Strongest-Colour'"):
+        create_model("Strongest-Color")
+
+
+def test_weights_without_a_configuration_are_refused(colour_run, tmp_path):
+    weights = shutil.copy(colour_run / "best_model/model.pdparams", tmp_path)
+    with pytest.raises(ConfigError, match=r"no config\.yaml beside or above"):
+        create_model(model_dir=weights, device="cpu")
+
+
+def test_weights_of_another_number_of_classes_are_refused(colour_run, tmp_path):
+    text = (colour_run / "config.yaml").read_text()
+    assert "num_classes: 3" in text
+    (tmp_path / "config.yaml").write_text(text.replace("num_classes: 3", "num_classes: 4"))
+    weights = shutil.copy(colour_run / "best_model/model.pdparams", tmp_path)
+    with pytest.raises(WeightsError, match="4 classes"):
+        create_model(model_dir=weights, device="cpu")
+
+
+def test_a_broken_configuration_is_told_by_file_and_key(colour_run, tmp_path):
+    text = (colour_run / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(text.replace("num_classes: 3", "num_classes: many"))
+    weights = shutil.copy(colour_run / "best_model/model.pdparams", tmp_path)
+    with pytest.raises(ConfigError, match=r"config\.yaml: data\.num_classes"):
+        create_model(model_dir=weights, device="cpu")
+
+
+def test_a_gpu_on_a_cpu_build_is_refused_and_not_replaced(colour_run):
+    import paddle
+
+    if paddle.is_compiled_with_cuda():
+        pytest.skip("this PaddlePaddle is a GPU build")
+    with pytest.raises(DeviceMissingError, match="CPU build"):
+        create_model(model_dir=colour_run, device="gpu:0")
+
+
+def test_two_devices_are_refused(colour_run):
+    with pytest.raises((RequestError, DeviceMissingError)):
+        create_model(model_dir=colour_run, device="cpu:0,1")
+
+
+def test_high_performance_asks_for_an_export(colour_run):
+    weights = colour_run / "best_model/model.pdparams"
+    with pytest.raises(RequestError, match="segcore export"):
+        create_model(model_dir=weights, device="cpu", use_hpip=True)
+    create_model(model_dir=colour_run, device="cpu", use_hpip=True)
+
+
+def test_a_runtime_that_cannot_run_the_model_says_why(colour_run):
+    weights = colour_run / "best_model/model.pdparams"
+    with pytest.raises(ExportError, match="runs exported graphs, and there is none"):
+        create_model(model_dir=weights, device="cpu", runtime="paddle")
+
+
+def test_an_unknown_runtime_is_refused(colour_run):
+    with pytest.raises(UnknownNameError, match="padle"):
+        create_model(model_dir=colour_run, device="cpu", runtime="padle")
