@@ -99,6 +99,9 @@ def explain(
     for fault in error.errors(include_url=False):
         path, inner, value = _locate(fault["loc"], data)
         at = (*prefix, *path)
+        least = fault.get("ctx", {}).get("min_length")
+        if isinstance(value, list) and least is not None and len(value) >= least:
+            continue  # pydantic did not count items that have problems of their own
         if fault["type"] in ("extra_forbidden", "invalid_key"):
             # the nearest names of thousands of keys would take minutes, and nobody reads them
             hint = "" if len(found) >= MAX_SHOWN else None

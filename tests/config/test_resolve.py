@@ -111,6 +111,10 @@ def test_all_problems_come_at_once_with_key_value_allowed_nearest_and_origin(pro
         ("model: {options: {bakbone: x}}", "model.options.bakbone: unknown key; did you mean 'bac"),
         ("model: {options: {channels: x}}", "model.options.channels = 'x': must be a whole number"),
         ("eval: {metrics: []}", "eval.metrics = []: must have at least 1 item, not 0"),
+        (
+            "train: {losses: [{type: CrossEntropyLoss, weight: 0}]}",
+            "train.losses.0.weight = 0: must",
+        ),
         ("train: {crop_size: [1]}", "train.crop_size = [1]: has too few values"),
         ("predict: {target_size: x}", "must be a list or must be a whole number"),
         ("data: {label_map: {a: 1}}", "data.label_map.a = 1: its key must be a whole number"),

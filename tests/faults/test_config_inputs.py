@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -157,6 +158,26 @@ def test_59_a_loop_is_shown_with_its_chain(tmp_path):
         merge_sources(None, tmp_path / "a.yaml", (), {}, get_catalogue())
     chain = " -> ".join(str(tmp_path / f"{name}.yaml") for name in "abca")
     assert chain in str(caught.value)
+
+
+def test_55_the_payload_does_run_on_an_unsafe_loader(tmp_path, monkeypatch):
+    """Prove that the rows of number 55 would notice a loader that obeys tags."""
+    monkeypatch.chdir(tmp_path)
+    yaml.load(REFUSED["55 python call"][0], Loader=yaml.UnsafeLoader)
+    assert (tmp_path / "hacked").exists()
+
+
+def test_56_the_bomb_does_grow_on_a_naive_walk():
+    """Prove that the bomb is one: shared lists that are small until somebody walks them."""
+
+    def grow(node):
+        if id(node) not in sizes:
+            sizes[id(node)] = 1 + sum(map(grow, node)) if isinstance(node, list) else 1
+        return sizes[id(node)]
+
+    sizes = {}
+    tree = yaml.safe_load(LAUGHS)
+    assert sum(map(grow, tree.values())) > 100_000_000
 
 
 def test_a_bomb_does_not_need_memory(tmp_path):
