@@ -68,9 +68,10 @@ class CommandLine(click.Group):
         return items + click.Command.shell_complete(self, ctx, incomplete)
 
 
-def switch_off(_ctx: click.Context, _parameter: click.Parameter, names: Sequence[str]) -> None:
+def switch_off(ctx: click.Context, _parameter: click.Parameter, names: Sequence[str]) -> None:
     """Add `names` to SEGCORE_DISABLE_PLUGINS, where child processes find them, too."""
     before = os.environ.get(DISABLE_VARIABLE, "")
+    ctx.ensure_object(dict)["switched off"] = names
     if names:
         os.environ[DISABLE_VARIABLE] = ",".join(filter(None, (before, *names)))
 
@@ -83,6 +84,9 @@ def _catalogue(ctx: click.Context, quiet: bool = False) -> Catalogue:
         said["problems"] = True
         for line in catalogue.problems():
             say(f"segcore: {line}")
+        for name in said.get("switched off", ()):
+            if not catalogue.find_plugins(name):
+                say(f"segcore: --no-plugin {name}: no plugin of that name is installed")
     return catalogue
 
 

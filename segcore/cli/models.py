@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -91,8 +92,21 @@ def _record(entry: Entry[ModelSpec]) -> dict[str, Any]:
         "tags": list(spec.tags),
         "recipe": spec.recipe,
         "weights": [dict(vars(weights)) for weights in spec.weights],
-        "published": dict(spec.published),
+        "published": {str(key): _plain(value) for key, value in spec.published.items()},
     }
+
+
+def _plain(value: object) -> object:
+    """Keep what JSON can carry, and describe the rest: plugins may publish anything."""
+    if value is None or isinstance(value, (str, int)):
+        return value
+    if isinstance(value, float) and value - value == 0.0:  # neither infinite nor NaN
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return str(value)
 
 
 def _installable() -> list[dict[str, Any]]:

@@ -295,9 +295,36 @@ def _check_items(hook: str, declared: list[Any], kind: type[specs.Spec]) -> None
                 f"{hook} returned a {type(spec).__name__} among its items instead of "
                 f"{kind.__name__} only"
             )
+        _check_fields(hook, spec)
         for key in dict.fromkeys(map(name_key, (spec.name, *spec.aliases))):
             if key in owners:
                 raise _Fault(
                     f"{hook} declares the name {spec.name!r} twice (the other is {owners[key]!r})"
                 )
             owners[key] = spec.name
+
+
+_TEXT, _MAYBE_TEXT = (str,), (str, type(None))
+
+# dataclasses check no types, and a wrong one would break every list that shows the component
+_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "name": _TEXT,
+    "target": _TEXT,
+    "summary": _TEXT,
+    "task": _TEXT,
+    "recipe": _MAYBE_TEXT,
+    "paper": _MAYBE_TEXT,
+    "licence": _MAYBE_TEXT,
+    "parameters": (int, type(None)),
+    "published": (Mapping,),
+}
+_ITEMS: Mapping[str, type] = {"aliases": str, "tags": str, "weights": specs.WeightsSpec}
+
+
+def _check_fields(hook: str, spec: specs.Spec) -> None:
+    for name, value in vars(spec).items():
+        right = isinstance(value, _FIELDS.get(name, (object,)))
+        if name in _ITEMS:
+            right = isinstance(value, tuple) and all(isinstance(v, _ITEMS[name]) for v in value)
+        if not right:
+            raise _Fault(f"{hook}: {name} of {spec.name!r} is {one_line(repr(value), 80)}")

@@ -61,6 +61,11 @@ BROKEN = {
         "    return (ModelSpec(name=f'N{i}', target='a:b') for i in count())\n",
         ANY,
     ),
+    "untyped": (
+        HEAD + "@hookimpl\ndef segcore_models():\n"
+        "    return [ModelSpec(name='N', target='a:b', parameters='8 M')]\n",
+        ANY,
+    ),
     "twice": (
         HEAD + "@hookimpl\ndef segcore_models():\n"
         "    return [ModelSpec(name=n, target='a:b') for n in ('Net-1', 'net_1')]\n",

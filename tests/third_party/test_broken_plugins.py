@@ -21,6 +21,7 @@ REASONS = {
     "bad_target": "target 'a.b' is not 'package.module:attribute'",
     "flood": "more than 10000 components",
     "endless": "more than 10000 components",
+    "untyped": "segcore_models: parameters of 'N' is '8 M'",
     "twice": "declares the name 'net_1' twice",
     "tomorrow": "it needs segcore>=99, and this is segcore 0.1.0; run: pip install",
     "silent": "does not say which segcore it works with",

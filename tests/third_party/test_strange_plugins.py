@@ -150,3 +150,20 @@ def test_control_characters_of_a_plugin_do_not_reach_the_terminal(site):
     answer = site.segcore("models")
     assert "\x1b" not in answer.stderr
     assert r"\x1b[2J" in answer.stderr
+
+
+def test_published_results_that_json_cannot_carry_are_described(site):
+    site.install(
+        "odd",
+        HEAD + "@hookimpl\ndef segcore_models():\n"
+        "    published = {'miou': float('nan'), 'by': {1: {2}}, 'sizes': (1, 2.5)}\n"
+        "    return [ModelSpec(name='OddNet', target='a:b', published=published)]\n",
+    )
+    record = json.loads(site.segcore("models", "show", "OddNet", "--json").stdout)
+    assert record["published"] == {"miou": "nan", "by": {"1": "{2}"}, "sizes": [1, 2.5]}
+
+
+def test_switching_off_a_plugin_that_is_not_there_is_said(site):
+    answer = site.segcore("--no-plugin", "nobody", "models")
+    assert answer.returncode == 0
+    assert answer.stderr == "segcore: --no-plugin nobody: no plugin of that name is installed\n"
