@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -167,9 +168,17 @@ def test_f15_workers_end_with_a_killed_parent(mark):
     stuck = int(mark.read_text())
     idle = {int(pid) for pid in children(parent.pid)} - {stuck}
     parent.kill()
-    parent.communicate()
-    assert len(idle) == 1
-    assert ended([stuck, *idle], seconds=10)
+    # not communicate(), which would wait for surviving workers to close the standard error
+    parent.wait()
+    parent.stdout.close()
+    parent.stderr.close()
+    try:
+        assert len(idle) == 1
+        assert ended([stuck, *idle], seconds=10)
+    finally:
+        for pid in (stuck, *idle):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def test_f15_workers_end_with_a_parent_that_forgets_them():
