@@ -78,7 +78,7 @@ def render_description(
     `transforms` are the resolved steps of preparation, as mappings with `type` and every option;
     `program` and `params` are the names of the files of the graph and of its weights.
     """
-    settings = config.model_dump(mode="json", include=_SECTIONS_OF_USE)
+    settings = config.model_dump(include=_SECTIONS_OF_USE)
     settings["data"]["path"] = None  # the training data's folder says nothing to users of the model
     content = {
         "Global": {"model_name": config.model.name},

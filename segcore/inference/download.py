@@ -54,4 +54,6 @@ def fetch_image(url: str, *, timeout_s: float = _TIMEOUT_S, max_bytes: int = _MA
         raise DataError(f"{url}: cannot be fetched: {reason}") from error
     if len(data) > max_bytes:
         raise DataError(f"{url}: is larger than {max_bytes / 2**20:g} MiB; fetch it yourself")
+    if response.length:  # what was announced and did not come
+        raise DataError(f"{url}: cannot be fetched: the connection broke; try again")
     return data

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segcore.devices.framework import essence, require_paddle
+from segcore.devices.framework import essence, require_paddle, restore_threads
 from segcore.errors import ExhaustedError, ExportError
 from segcore.export.folder import ExportFolder, find_export
 
@@ -95,12 +95,14 @@ class PaddleSession:
         if self._export.program.suffix == ".pdmodel":
             config.enable_memory_optim()  # fails on .json: its pass does not exist there
         try:
-            return inference.create_predictor(config)
+            predictor = inference.create_predictor(config)
         except (RuntimeError, ValueError) as error:
             raise ExportError(
                 f"{self._export.program}: Paddle Inference cannot load the graph: "
                 f"{essence(error)}. If the files are damaged, export the model anew"
             ) from error
+        restore_threads()
+        return predictor
 
     def _run_once(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         predictor = self._predictor
@@ -118,6 +120,7 @@ class PaddleSession:
             handle.reshape(array.shape)
             handle.copy_from_cpu(array)
         predictor.run()
+        restore_threads()
         return [
             predictor.get_output_handle(name).copy_to_cpu() for name in predictor.get_output_names()
         ]

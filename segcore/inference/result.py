@@ -155,10 +155,12 @@ def _borders(labels: np.ndarray) -> np.ndarray:
 
 
 def _write(path: Path, data: bytes) -> Path:
-    try:
-        with storage_errors(path.parent):
+    with storage_errors(path.parent):
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
-    except FileExistsError as error:
-        raise OutputError(f"{path.parent}: is a file, not a folder; name another output") from error
+        except (FileExistsError, NotADirectoryError) as error:
+            raise OutputError(
+                f"{path.parent}: a file stands where a folder is needed; name another output"
+            ) from error
     write_atomic(path, data)
     return path

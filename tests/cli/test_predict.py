@@ -1,0 +1,140 @@
+"""`segcore predict` and `segcore export`, as users call them."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segcore.cli.main import run
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    """Two images, one of them in a folder of its own: all green, and all blue."""
+    monkeypatch.chdir(tmp_path)  # where output would go by default
+    folder = tmp_path / "images"
+    for name, channel in (("green.png", 1), ("sub/blue.jpg", 2)):
+        pixels = np.full((20, 30, 3), 40, np.uint8)
+        pixels[..., channel] = 220
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / name)
+    return folder
+
+
+def predict(*arguments):
+    return run(["predict", *map(str, arguments), "--device", "cpu"])
+
+
+def files(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_each_image_gets_its_three_files(colour_run, images, tmp_path, capsys):
+    output = tmp_path / "out"
+    assert predict(colour_run, images, "--output", output) == 0
+    assert files(output) == [
+        "green.json",
+        "green.png",
+        "green_overlay.jpg",
+        "sub/blue.json",
+        "sub/blue.png",
+        "sub/blue_overlay.jpg",
+    ]
+    with Image.open(output / "sub/blue.png") as labels:
+        assert (np.asarray(labels) == 2).all()
+    with Image.open(output / "green_overlay.jpg") as overlay:
+        assert overlay.size == (30, 20)
+    assert "2 results" in capsys.readouterr().out
+
+
+def test_stdout_is_only_json_when_asked(colour_run, images, tmp_path, capsys):
+    assert predict(colour_run, images, "--output", tmp_path / "out", "--json") == 0
+    results = json.loads(capsys.readouterr().out)
+    assert [r["classes"][0]["name"] for r in results] == ["green", "blue"]
+    assert results[0] == json.loads((tmp_path / "out/green.json").read_text())
+
+
+def test_predicting_again_into_the_input_folder_takes_no_results_as_images(
+    colour_run, images, tmp_path, capsys
+):
+    assert predict(colour_run, images, "--output", images / "results") == 0
+    before = files(images)
+    assert predict(colour_run, images, "--output", images / "results") == 0
+    assert files(images) == before
+
+
+@pytest.mark.parametrize("size", ["64", "64x32", "-1"])
+def test_target_sizes_are_taken(colour_run, images, tmp_path, capsys, size):
+    options = ("--output", tmp_path / "out", f"--target-size={size}", "--json")
+    assert predict(colour_run, images / "green.png", *options) == 0
+    (result,) = json.loads(capsys.readouterr().out)
+    assert result["target_size"] in (64, [64, 32], -1)
+    assert (result["width"], result["height"]) == (30, 20)
+
+
+def test_a_bad_image_costs_itself_and_the_exit_code(colour_run, images, tmp_path, capsys):
+    (images / "bad.png").write_bytes(b"junk")
+    assert predict(colour_run, images, "--output", tmp_path / "out", "--batch-size", 4) == 2
+    captured = capsys.readouterr()
+    assert "bad.png" in captured.err
+    assert "1 of 3 images could not be read" in captured.err
+    assert len(files(tmp_path / "out")) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("{run}", "{images}/green.png", "{images}/sub/../green.png"), "would both write"),
+        (("{run}", "{images}", "--output", "{images}"), "is an input as well"),
+        (("{run}", "{images}/nothing.png"), "no such file"),
+        (("{images}", "{images}"), "holds no model"),
+        (("Strongest-Color", "{images}"), "did you mean 'Strongest-Colour'"),
+        (("{run}", "{images}", "--runtime", "padle"), "no runtime 'padle'"),
+        (("{run}", "{images}", "--target-size", "big"), "1024x512"),
+        (("{run}",), "Missing argument 'INPUT...'"),
+    ],
+)
+def test_a_wrong_request_is_told_in_a_line_before_any_work(
+    colour_run, images, capsys, arguments, message
+):
+    tmp_path = images.parent
+    before = files(tmp_path)
+    assert predict(*(text.format(run=colour_run, images=images) for text in arguments)) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert files(tmp_path) == before
+
+
+def test_a_missing_device_ends_with_three(colour_run, images, capsys):
+    import paddle
+
+    if paddle.is_compiled_with_cuda():
+        pytest.skip("this PaddlePaddle is a GPU build")
+    assert run(["predict", str(colour_run), str(images), "--device", "gpu:0"]) == 3
+    assert "CPU build" in capsys.readouterr().err
+
+
+def test_an_export_of_a_run_predicts_like_the_run(colour_run, images, tmp_path, capsys):
+    assert run(["export", str(colour_run), "--output", str(tmp_path / "export")]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert sorted(printed) == [str(path) for path in sorted((tmp_path / "export").iterdir())]
+    assert predict(tmp_path / "export", images, "--output", tmp_path / "out", "--json") == 0
+    results = json.loads(capsys.readouterr().out)
+    assert [r["classes"][0]["name"] for r in results] == ["green", "blue"]
+
+
+def test_an_unknown_format_names_the_known_ones(colour_run, capsys):
+    assert run(["export", str(colour_run), "--format", "onnxx"]) == 2
+    assert "known: paddle" in capsys.readouterr().err
+
+
+def test_export_without_weights_is_refused(colour_run, tmp_path, capsys):
+    inference = tmp_path / "alone" / "inference"
+    inference.parent.mkdir()
+    assert run(["export", str(colour_run), "--output", str(inference)]) == 0
+    capsys.readouterr()
+    assert run(["export", str(inference), "--output", str(tmp_path / "again")]) == 2
+    assert "weights" in capsys.readouterr().err
+    assert not (tmp_path / "again").exists()
