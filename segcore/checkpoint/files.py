@@ -199,10 +199,10 @@ def append(path: Path, data: bytes, files: Files = DISK) -> None:
 
 
 def truncate(path: Path, size: int, files: Files = DISK) -> None:
-    """Keep the first `size` bytes of a file. Raises StorageError."""
+    """Keep the first `size` bytes of a file; a shorter one stays as it is. Raises StorageError."""
     with storage_errors(path):
         data = files.read(path)
-    if len(data) != size:
+    if len(data) > size:
         write_atomic(path, data[:size], files)
 
 
@@ -218,7 +218,10 @@ def prepare_output(folder: Path, files: Files = DISK) -> None:
             )
         if folder.exists() and not folder.is_dir():
             raise OutputError(f"{folder}: is a file, not a folder. Choose another output folder.")
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
+        for path in missing:
+            files.sync(path.parent)
         probe = folder / temporary_name("probe")
         try:
             files.write_file(probe, b"segcore")

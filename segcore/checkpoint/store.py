@@ -74,6 +74,7 @@ class CheckpointStore:
         self._files = files
         self._folder = run_dir / CHECKPOINTS
         self._parent: str | None = None
+        self._has_folder = False
 
     def save(
         self, step: int, parts: Mapping[str, Part], info: Mapping[str, JsonValue] | None = None
@@ -86,9 +87,7 @@ class CheckpointStore:
         """
         final = self._step_folder(step)
         with storage_errors(final):
-            if not self._folder.is_dir():
-                self._files.mkdir(self._folder)
-                self._files.sync(self.run_dir)
+            self._make_folder()
             with self._temporary(self._folder, final.name) as folder:
                 self._build(folder, step, parts, {}, info)
                 install_folder(folder, final, self._files)
@@ -217,6 +216,14 @@ class CheckpointStore:
 
     def _step_folder(self, step: int) -> Path:
         return self._folder / f"step-{step}"
+
+    def _make_folder(self) -> None:
+        if not self._has_folder:
+            if not self._folder.is_dir():
+                self._files.mkdir(self._folder)
+            # Even if it is there: whoever made it may have been killed before this.
+            self._files.sync(self.run_dir)
+            self._has_folder = True
 
     @contextlib.contextmanager
     def _temporary(self, parent: Path, label: str) -> Iterator[Path]:

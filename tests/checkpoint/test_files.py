@@ -144,3 +144,10 @@ def test_outputs_that_cannot_be_used_are_refused_and_nothing_is_touched(tmp_path
 def test_an_output_is_made_with_its_parents(tmp_path):
     prepare_output(tmp_path / "a" / "b")
     assert names_in(tmp_path / "a" / "b") == []
+
+
+def test_the_names_of_new_output_folders_are_flushed(tmp_path):
+    recorder = Recorder(tmp_path)
+    prepare_output(tmp_path / "a" / "b", recorder)
+    synced = [operation.paths[0] for operation in recorder.record if operation.name == "sync"]
+    assert synced == ["a", "."]

@@ -10,6 +10,7 @@ import pytest
 from segcore.checkpoint.manifest import MANIFEST, read_manifest
 from segcore.checkpoint.store import CheckpointStore, claim_run_id, open_best
 from segcore.errors import CheckpointError, StorageError
+from segcore.testing.faults import Recorder
 
 PARTS = {"model.pdparams": bytes(range(256)) * 8, "state.json": b'{"step": 1}'}
 
@@ -299,3 +300,10 @@ def test_a_damaged_run_id_is_refused(tmp_path):
     (tmp_path / "run.id").write_bytes(b"\xff\x00")
     with pytest.raises(CheckpointError, match=r"run\.id: damaged"):
         claim_run_id(tmp_path)
+
+
+def test_the_first_save_flushes_a_folder_that_a_killed_process_made(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    recorder = Recorder(tmp_path)
+    CheckpointStore(tmp_path, "a run", files=recorder).save(1, PARTS)
+    assert (recorder.record[0].name, recorder.record[0].paths) == ("sync", (".",))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -18,8 +19,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-import numpy as np
 
 from segcore.checkpoint.files import Files, write_atomic
 from segcore.checkpoint.lock import RunLock
@@ -180,7 +179,7 @@ def recover_copy(source: Path, target: Path, files: KillAt, *, fork: bool = Fals
 
 def kill_randomly(root: Path, rounds: int = 40) -> dict:
     """Kill a process that saves all the time, at random moments, and let the next one go on."""
-    rng = np.random.default_rng(7)
+    rng = random.Random(7)
     report = {"killed": 0, "violations": [], "newest": 0}
     promised: dict[str, int] = {}
     save_s = 0.005
