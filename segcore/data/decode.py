@@ -203,7 +203,8 @@ def _decode_other(data: bytes, header: Header, source: str) -> tuple[np.ndarray,
             codes.append("cmyk")
         pixels = np.array(image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB"))
         if header.format == "TIFF":
-            pixels = _unturn_tiff(pixels, header, image.getexif().get(274, 1))
+            # Pillow turned it already while loading; a quarter turn is undone by the other one.
+            pixels = orient(pixels, {6: 8, 8: 6}.get(header.orientation, header.orientation))
         return pixels
 
     pixels, has_warned = with_pillow(data, header.format, source, convert)
@@ -215,17 +216,6 @@ def _decode_other(data: bytes, header: Header, source: str) -> tuple[np.ndarray,
     if has_warned:
         codes.append("decoder")
     return pixels, codes
-
-
-def _unturn_tiff(pixels: np.ndarray, header: Header, left: int) -> np.ndarray:
-    """Give the pixels as stored: newer versions of Pillow turn TIFF while loading, older do not.
-
-    `left` is the orientation that Pillow has left to do.
-    """
-    if left == header.orientation:
-        return pixels
-    # Turning is its own inverse but for the two quarter turns, 6 and 8.
-    return orient(pixels, {6: 8, 8: 6}.get(header.orientation, header.orientation))
 
 
 def _judge_alpha(image: Any) -> str:

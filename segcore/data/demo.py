@@ -65,6 +65,8 @@ def draw_dataset(
     """
     if kind not in KINDS:
         raise RequestError(f"kind {kind!r}: there are only {' and '.join(KINDS)}.")
+    if seed < 0:
+        raise RequestError(f"seed {seed}: must be 0 or more.")
     if images < 2 or not 32 <= size <= 8192:
         raise RequestError(
             f"{images} images of {size} px: a dataset needs 2 images or more, of 32 to 8192 px."

@@ -107,6 +107,11 @@ def test_arguments_that_make_no_dataset_are_refused(tmp_path, images, size):
     assert not (tmp_path / "set").exists()
 
 
+def test_a_negative_seed_is_refused(tmp_path):
+    with pytest.raises(RequestError, match="seed -1"):
+        draw_dataset(tmp_path / "set", seed=-1)
+
+
 def test_an_unknown_kind_is_refused_with_those_that_exist(tmp_path):
     with pytest.raises(RequestError, match="optic-disc and shapes"):
         draw_dataset(tmp_path, "cats")
