@@ -10,11 +10,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from segcore.cli.messages import say
-from segcore.discovery.catalogue import DISABLE_VARIABLE, Catalogue, get_catalogue
+from segcore.discovery.catalogue import (
+    DISABLE_VARIABLE,
+    Catalogue,
+    get_catalogue,
+    get_own_catalogue,
+)
 from segcore.errors import PluginBrokenError
 
 if TYPE_CHECKING:
-    from segcore.discovery.catalogue import Entry
+    from segcore.discovery.catalogue import Entry, Registry
     from segcore.specs import CommandSpec
 
 __all__ = ["CommandLine", "switch_off"]
@@ -36,18 +41,15 @@ class CommandLine(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the command of that name; None lets click say that there is none."""
-        commands = _catalogue(ctx, quiet=cmd_name in _SHOW_PROBLEMS_THEMSELVES).commands
-        if cmd_name not in commands:
-            return None
-        return _load(commands.find(cmd_name))
+        commands = _commands(ctx, cmd_name)
+        return _load(commands.find(cmd_name)) if cmd_name in commands else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command; a misspelt one is answered with the nearest names."""
         if args and not args[0].startswith("-") and not ctx.resilient_parsing:
-            commands = _catalogue(ctx, quiet=args[0] in _SHOW_PROBLEMS_THEMSELVES).commands
-            commands.find(args[0])
+            _commands(ctx, args[0]).find(args[0])
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -74,6 +76,17 @@ def switch_off(ctx: click.Context, _parameter: click.Parameter, names: Sequence[
     ctx.ensure_object(dict)["switched off"] = names
     if names:
         os.environ[DISABLE_VARIABLE] = ",".join(filter(None, (before, *names)))
+
+
+def _commands(ctx: click.Context, name: str) -> Registry[CommandSpec]:
+    """Give the commands to look for `name` in.
+
+    `segcore plugins check` must work on a plugin that ends or blocks whoever imports it, so plugins
+    are not loaded in order to find that command.
+    """
+    if name in _SHOW_PROBLEMS_THEMSELVES:
+        return get_own_catalogue().commands
+    return _catalogue(ctx).commands
 
 
 def _catalogue(ctx: click.Context, quiet: bool = False) -> Catalogue:

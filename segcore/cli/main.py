@@ -76,8 +76,8 @@ def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911  one return for each 
     except click.ClickException as error:
         say(_usage(error))
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        say("segcore: interrupted")
+    except (KeyboardInterrupt, click.Abort) as stop:
+        say(f"segcore: interrupted {stop}".rstrip())
         return 130
     except SegcoreError as error:
         return _fail(error, debug)

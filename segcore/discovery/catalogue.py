@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from segcore import __version__, specs
@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     import paddle
     from pydantic import BaseModel
 
-__all__ = ["BUILTIN", "DISABLE_VARIABLE", "Catalogue", "Entry", "Registry", "get_catalogue"]
+__all__ = [
+    "BUILTIN",
+    "DISABLE_VARIABLE",
+    "Catalogue",
+    "Entry",
+    "Registry",
+    "get_catalogue",
+    "get_own_catalogue",
+    "is_named",
+]
 
 DISABLE_VARIABLE = "SEGCORE_DISABLE_PLUGINS"
 
@@ -84,11 +93,11 @@ class Registry(Generic[S]):
         self,
         kind: str,
         entries: Iterable[Entry[S]],
-        explain: Callable[[Registry[S], str], Entry[S]],
+        catalogue: Catalogue,
     ) -> None:
         self.kind = kind
         self._entries = tuple(entries)
-        self._explain = explain
+        self._catalogue = catalogue
         self._by_key: dict[str, list[Entry[S]]] = {}
         for entry in self._entries:
             for key in dict.fromkeys(map(name_key, (entry.name, *entry.spec.aliases))):
@@ -101,7 +110,7 @@ class Registry(Generic[S]):
         return len(self._entries)
 
     def __contains__(self, name: str) -> bool:
-        return bool(self._candidates(name))
+        return bool(self._candidates(name)) or self._by_first_party_alias(name) is not None
 
     def names(self) -> list[str]:
         """List the names to type, sorted: bare where that is enough, else qualified."""
@@ -124,7 +133,10 @@ class Registry(Generic[S]):
         """
         candidates = self._candidates(name)
         if not candidates:
-            return self._explain(self, name)
+            entry = self._by_first_party_alias(name)
+            if entry is None:
+                raise self._catalogue.explain_missing(self, name)
+            return entry
         own = self._own(candidates)
         if own is not None:
             return own
@@ -150,6 +162,14 @@ class Registry(Generic[S]):
             return candidates
         wanted = distribution_key(distribution)
         return [e for e in candidates if distribution_key(e.plugin.distribution) == wanted]
+
+    def _by_first_party_alias(self, name: str) -> Entry[S] | None:
+        """Find an installed component by a spelling that only the core's table knows."""
+        from segcore.discovery.first_party import find_first_party
+
+        offer = find_first_party(self.kind, name)
+        found = [] if offer is None else self._candidates(offer.qualified)
+        return found[0] if found else None
 
     @staticmethod
     def _own(candidates: Iterable[Entry[S]]) -> Entry[S] | None:
@@ -246,20 +266,16 @@ class Catalogue:
             for spec in plugin.specs
             if isinstance(spec, kind)
         )
-        return Registry(kind.kind, entries, self._explain_missing)
+        return Registry(kind.kind, entries, self)
 
-    def _explain_missing(self, registry: Registry[S], name: str) -> Entry[S]:
-        """Find `name` by what the core knows of first-party plugins, or say what is wrong."""
+    def explain_missing(self, registry: Registry[Any], name: str) -> SegcoreError:
+        """Give the error for a name that `registry` does not have, with the way out."""
         from segcore.discovery.first_party import find_first_party, first_party_names
 
         offer = find_first_party(registry.kind, name)
         if offer is not None:
             installed = [p for p in self.plugins if is_named(p.found, offer.distribution)]
-            if any(plugin.status == "ok" for plugin in installed):
-                qualified = f"{offer.distribution}/{offer.name}"
-                if qualified in registry:
-                    return registry.find(qualified)
-            raise offer.missing(name, installed)
+            return offer.missing(name, installed)
         bare = name.rpartition("/")[2]
         guesses = nearest(bare, [*registry.spellings(), *first_party_names(registry.kind)])
         if guesses:
@@ -268,7 +284,7 @@ class Catalogue:
             hint = "known: " + (", ".join(registry.names()[:20]) or "none")
         left_out = [line for plugin in self.plugins if (line := plugin.problem()) is not None]
         also = f" ({'; '.join(left_out[:3])})" if left_out else ""
-        raise UnknownNameError(f"there is no {registry.kind} {name!r}; {hint}{also}")
+        return UnknownNameError(f"there is no {registry.kind} {name!r}; {hint}{also}")
 
 
 def is_named(found: FoundPlugin, name: str) -> bool:
@@ -278,16 +294,22 @@ def is_named(found: FoundPlugin, name: str) -> bool:
     )
 
 
-def read_catalogue(disabled: Iterable[str] = ()) -> Catalogue:
-    """Find and load all plugins anew, but those named in `disabled`.
+@cache
+def get_own_catalogue() -> Catalogue:
+    """Give the catalogue of segcore's own components, without looking for plugins.
 
-    Raises SegcoreError only when segcore's own components cannot be read.
+    Raises SegcoreError when they cannot be read, which is a defect.
     """
     builtin = load_plugin(BUILTIN, __version__)
     if builtin.status != "ok":
         raise SegcoreError(f"segcore's own components cannot be read: {builtin.reason}")
+    return Catalogue([builtin])
+
+
+def read_catalogue(disabled: Iterable[str] = ()) -> Catalogue:
+    """Find and load all plugins anew, but those named in `disabled`."""
     switched_off = tuple(disabled)
-    plugins = [builtin]
+    plugins = list(get_own_catalogue().plugins)
     for found in find_plugins():
         if any(is_named(found, name) for name in switched_off):
             plugins.append(disable(found))

@@ -153,7 +153,8 @@ def _distributions_of_archive(place: str) -> Iterator[tuple[str, ReadText]]:
     from importlib.metadata import distributions
 
     for distribution in distributions(path=[place]):
-        name, version = distribution.metadata["Name"], distribution.version
+        name = distribution.metadata["Name"] or "unnamed"
+        version = distribution.metadata["Version"] or ""
         yield f"{place}/{name}-{version}.dist-info", distribution.read_text
 
 
@@ -173,7 +174,8 @@ def _plugins_of(folder: str, read_text: ReadText) -> Iterator[FoundPlugin]:
         # an unreadable list of entry points may belong to anything; ours are named segcore-*
         if not distribution_key(_name_of_folder(folder)[0]).startswith(CORE):
             return
-        text, problem = f"[{GROUP}]\n?=?", f"its entry_points.txt cannot be read: {error}"
+        text = f"[{GROUP}]\n{_name_of_folder(folder)[0]} ="
+        problem = f"its entry_points.txt cannot be read: {error}"
     if text is None or GROUP not in text:
         return
     try:

@@ -130,7 +130,8 @@ def load_plugin(found: FoundPlugin, core_version: str) -> Plugin:
                 build_model=functions.get("segcore_build_model"),
             )
     except KeyboardInterrupt:
-        raise
+        hint = f"while {found.label} was loading; --no-plugin {found.name} leaves it out"
+        raise KeyboardInterrupt(hint) from None
     except _Fault as fault:
         plugin = replace(plugin, status="broken", reason=one_line(fault))
     # an object with hostile properties gets this far: the plugin boundary

@@ -82,6 +82,7 @@ def test_spellings_of_the_documents_lead_to_the_canonical_name(spelling, name):
 
 def test_those_spellings_find_the_model_once_it_is_installed():
     models = Catalogue([plugin("segcore-transformers", model("SegFormer-B0"))]).models
+    assert "SegFormer_B0(slice)" in models
     assert models.find("segformer_b0 (slice)").name == "SegFormer-B0"
 
 
@@ -131,7 +132,7 @@ def test_keyboard_interrupt_is_not_contained(tmp_path, monkeypatch):
         version="1",
         requirements=("segcore",),
     )
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="--no-plugin i leaves it out"):
         load_plugin(found, "0.1.0")
 
 

@@ -93,3 +93,20 @@ def test_a_name_that_is_not_installed_ends_it_with_code_3(site):
     answer = site.segcore("plugins", "check", "no-such-plugin")
     assert answer.returncode == 3
     assert "no plugin 'no-such-plugin' is installed" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [("import os\nos._exit(9)", "ended the process with code 9"), ("while 1: pass", "come back")],
+)
+def test_an_installed_plugin_that_takes_the_process_with_it_can_be_checked(site, code, text):
+    site.install("deadly", code)
+    answer = site.segcore("plugins", "check", "deadly", "--timeout", "2")
+    assert answer.returncode == 1
+    assert text in answer.stdout
+
+
+def test_a_plugin_that_takes_the_process_with_it_can_be_switched_off(site):
+    site.install("deadly", "import os\nos._exit(9)")
+    assert site.segcore("models").returncode == 9
+    assert site.segcore("--no-plugin", "deadly", "models").returncode == 0
