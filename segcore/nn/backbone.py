@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from paddle import nn
+
+from segcore.errors import ConfigError
 
 __all__ = ["Backbone"]
 
@@ -32,3 +35,16 @@ class Backbone(nn.Layer):
     def forward(self, images: Any) -> list[Any]:
         """Map images (N, in_channels, H, W) to features, finest first."""
         raise NotImplementedError
+
+    def channels_at(self, indices: Sequence[int]) -> list[int]:
+        """Give the channels of the features that a head chooses.
+
+        Raises ConfigError for an index beyond the last feature.
+        """
+        count = len(self.feature_channels)
+        if max(indices) >= count:
+            raise ConfigError(
+                f"backbone_indices {list(indices)}: the backbone {type(self).__name__} has {count} "
+                f"features, numbered 0 to {count - 1}. Choose among them, or another backbone."
+            )
+        return [self.feature_channels[index] for index in indices]

@@ -19,7 +19,6 @@ import paddle
 from paddle import nn
 from paddle.nn import functional
 
-from segcore.errors import ConfigError
 from segcore.nn.backbone import Backbone
 from segcore.nn.build import build_backbone
 from segcore.nn.conv import ConvBN, ConvBNAct, ConvBNReLU, SeparableConvBNReLU
@@ -249,16 +248,10 @@ class PPLiteSeg(nn.Layer):
         resize_mode: str = "bilinear",
     ) -> None:
         super().__init__()
-        if max(backbone_indices) >= len(backbone.feature_channels):
-            raise ConfigError(
-                f"backbone_indices {list(backbone_indices)}: the backbone "
-                f"{type(backbone).__name__} has {len(backbone.feature_channels)} features, "
-                f"numbered from 0"
-            )
         self.backbone = backbone
         self.backbone_indices = tuple(backbone_indices)
         self.ppseg_head = FlexibleLightweightDecoder(
-            [backbone.feature_channels[index] for index in backbone_indices],
+            backbone.channels_at(backbone_indices),
             arm_out_chs,
             bin_sizes=cm_bin_sizes,
             context_channels=cm_out_ch,

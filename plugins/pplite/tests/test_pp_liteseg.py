@@ -86,6 +86,19 @@ def test_every_fusion_trains_and_predicts(fusion):
     assert [list(y.shape) for y in network(images)] == [[2, 3, 65, 97]]
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (31, 2)])
+def test_the_smallest_images_come_back_in_their_size(size):
+    network = build_model("PP-LiteSeg-T", num_classes=2)
+    network.eval()
+    assert list(network(paddle.zeros([1, 3, *size]))[0].shape) == [1, 2, *size]
+
+
+def test_images_may_have_one_channel():
+    network = build_model("PP-LiteSeg-T", num_classes=2, in_channels=1)
+    network.eval()
+    assert list(network(paddle.zeros([1, 1, 32, 32]))[0].shape) == [1, 2, 32, 32]
+
+
 def test_fewer_features_give_fewer_outputs():
     network = build_model(
         "PP-LiteSeg-B",

@@ -38,7 +38,7 @@ class BCELoss(nn.Layer):
 
     def forward(self, logits: Any, labels: Any) -> Any:
         """Reduce logits (N, C, H, W) against labels (N, H, W) to a scalar."""
-        pixels = PixelLabels(logits, labels, self.ignore_index)
+        pixels = PixelLabels(logits, labels, self.ignore_index, is_binary=True)
         with paddle.no_grad():
             targets = pixels.targets()
             factors = self._factors(targets) * pixels.valid

@@ -35,7 +35,7 @@ class FocalLoss(nn.Layer):
 
     def forward(self, logits: Any, labels: Any) -> Any:
         """Reduce logits (N, C, H, W) against labels (N, H, W) to a scalar."""
-        pixels = PixelLabels(logits, labels, self.ignore_index)
+        pixels = PixelLabels(logits, labels, self.ignore_index, is_binary=True)
         with paddle.no_grad():
             targets = pixels.targets()
             signs = (2.0 * targets - 1.0) * pixels.valid

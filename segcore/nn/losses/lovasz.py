@@ -90,7 +90,7 @@ class LovaszHingeLoss(nn.Layer):
                 f"LovaszHingeLoss is for two classes, but the network has {logits.shape[1]}: use "
                 f"LovaszSoftmaxLoss."
             )
-        pixels = PixelLabels(logits, labels, self.ignore_index)
+        pixels = PixelLabels(logits, labels, self.ignore_index, is_binary=True)
         scores = logits if logits.shape[1] == 1 else _score_of_pair(logits)
         valid = _valid_positions(pixels)
         if valid.shape[0] == 0:

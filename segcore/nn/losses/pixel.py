@@ -26,11 +26,14 @@ class PixelLabels:
     """Labels made ready for a loss, with the original left as it is.
 
     `index` holds the class (N, 1, H, W), int64, with `ignore_index` where the pixel is ignored;
-    `valid` is 1.0 where the pixel counts and 0.0 where it does not, in the dtype of the logits.
-    Raises SegcoreError when the sizes differ, LabelError for a class that does not exist.
+    `valid` is 1.0 where the pixel counts and 0.0 where it does not. With `is_binary` a single
+    channel of logits tells two classes apart. Raises SegcoreError when the sizes differ, LabelError
+    for a class that does not exist.
     """
 
-    def __init__(self, logits: Any, labels: Any, ignore_index: int) -> None:
+    def __init__(
+        self, logits: Any, labels: Any, ignore_index: int, *, is_binary: bool = False
+    ) -> None:
         if len(labels.shape) == 3:
             labels = labels.unsqueeze(1)
         if list(labels.shape) != [logits.shape[0], 1, *logits.shape[2:]]:
@@ -44,16 +47,17 @@ class PixelLabels:
         with paddle.no_grad():
             self.index = labels.astype("int64")
             self.is_valid = self.index != ignore_index
-            self.valid = self.is_valid.astype(logits.dtype)
+            # half precision could not count the pixels of an image
+            is_double = logits.dtype == paddle.float64
+            self.valid = self.is_valid.astype("float64" if is_double else "float32")
             # Readers refuse such labels with the file's name. This guards callers of their own;
             # on a GPU the answer would have to be waited for.
             if logits.place.is_cpu_place():
-                self._check_range()
+                self._check_range(2 if is_binary and self.num_classes == 1 else self.num_classes)
 
-    def _check_range(self) -> None:
+    def _check_range(self, classes: int) -> None:
         known = self.filled()
         lowest, highest = int(known.min()), int(known.max())
-        classes = max(self.num_classes, 2)  # one channel of logits tells two classes apart
         if lowest < 0 or highest >= classes:
             value = lowest if lowest < 0 else highest
             raise LabelError(
@@ -107,7 +111,8 @@ def gather_weights(weights: Any, labels: PixelLabels) -> Any:
     """Give the weight of each pixel's class, 0 where ignored: (N, 1, H, W)."""
     with paddle.no_grad():
         index = labels.filled()
-        return paddle.gather(weights, index.flatten()).reshape(index.shape) * labels.valid
+        gathered = paddle.gather(weights.astype(labels.valid.dtype), index.flatten())
+        return gathered.reshape(index.shape) * labels.valid
 
 
 def inverse_frequencies(labels: PixelLabels) -> Any:

@@ -103,3 +103,17 @@ def test_the_dtype_of_labels_does_not_matter():
         for dtype in (np.uint8, np.int32, np.int64)
     }
     assert len(values) == 1
+
+
+def test_one_channel_of_logits_is_no_softmax():
+    labels = paddle.to_tensor(np.ones((1, 2, 2), np.int64))
+    with pytest.raises(LabelError, match="1 classes apart"):
+        CrossEntropyLoss()(paddle.zeros([1, 1, 2, 2]), labels)
+
+
+def test_weights_work_in_double_precision():
+    logits, labels = inputs()
+    loss = CrossEntropyLoss(weight=[1.0, 2.0, 3.0])
+    single = loss(logits, paddle.to_tensor(labels))
+    double = loss(logits.astype("float64"), paddle.to_tensor(labels))
+    assert float(double) == pytest.approx(float(single), rel=1e-6)

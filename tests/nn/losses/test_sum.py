@@ -67,13 +67,14 @@ def test_an_output_of_weight_zero_is_left_out(outputs, labels):
 def test_a_configuration_names_losses_and_their_options():
     total = from_train(
         losses=[
-            {"type": "OhemCrossEntropyLoss", "min_kept": 7, "weight": 1.0},
+            {"type": "OhemCrossEntropyLoss", "min_kept": 7, "coef": 1.0},
             {"type": "dice-loss", "smooth": 0.5, "ignore_index": 9},
         ],
         output_weights=[1.0, 0.4],
     )
     ohem, dice = total.losses
-    assert (ohem.min_kept, ohem.ignore_index) == (7, 255)
+    assert (ohem.min_kept, ohem.weight, ohem.ignore_index) == (7, (1.0, 2.0), 255)
+    assert [term.coef for term in total.terms] == [0.5, 1.0]
     assert (dice.smooth, dice.ignore_index) == (0.5, 9)
     assert total.output_weights == (1.0, 0.4)
 
