@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from segcore import __version__, specs
 from segcore.discovery.find import FoundPlugin, find_plugins
-from segcore.discovery.load import DECLARING_HOOKS, Plugin, disable, load_plugin
+from segcore.discovery.load import Plugin, disable, load_plugin
 from segcore.discovery.names import distribution_key, name_key, nearest
+from segcore.discovery.registry import BUILTIN, Entry, Registry
+from segcore.discovery.verify import DECLARING_HOOKS
 from segcore.errors import (
-    AmbiguousNameError,
+    PluginBrokenError,
+    PluginMissingError,
     SegcoreError,
     UnknownNameError,
 )
 
 if TYPE_CHECKING:
     import paddle
-    from pydantic import BaseModel
 
 __all__ = [
     "BUILTIN",
@@ -41,139 +42,7 @@ __all__ = [
 
 DISABLE_VARIABLE = "SEGCORE_DISABLE_PLUGINS"
 
-BUILTIN = FoundPlugin(
-    name="builtin",
-    value="segcore.builtin",
-    distribution="segcore",
-    version=__version__,
-    requirements=("segcore",),
-)
-
 S = TypeVar("S", bound=specs.Spec)
-
-
-@dataclass(frozen=True)
-class Entry(Generic[S]):
-    """A component, and the plugin that it comes from."""
-
-    spec: S
-    plugin: Plugin
-
-    @property
-    def name(self) -> str:
-        """Canonical bare name."""
-        return self.spec.name
-
-    @property
-    def qualified(self) -> str:
-        """Name that is unique whatever else is installed: `distribution/Name`."""
-        return f"{self.plugin.distribution}/{self.spec.name}"
-
-    @property
-    def is_builtin(self) -> bool:
-        """Whether segcore itself offers it."""
-        return self.plugin.found is BUILTIN
-
-    def load_target(self) -> Any:
-        """Import what builds the component; see `Spec.load_target`."""
-        return self.spec.load_target()
-
-    def load_options(self) -> type[BaseModel] | None:
-        """Import the model of the options; see `Spec.load_options`."""
-        return self.spec.load_options()
-
-
-class Registry(Generic[S]):
-    """The components of one kind.
-
-    Iteration gives every entry, segcore's own first, then by distribution.
-    """
-
-    def __init__(
-        self,
-        kind: str,
-        entries: Iterable[Entry[S]],
-        catalogue: Catalogue,
-    ) -> None:
-        self.kind = kind
-        self._entries = tuple(entries)
-        self._catalogue = catalogue
-        self._by_key: dict[str, list[Entry[S]]] = {}
-        for entry in self._entries:
-            for key in dict.fromkeys(map(name_key, (entry.name, *entry.spec.aliases))):
-                self._by_key.setdefault(key, []).append(entry)
-
-    def __iter__(self) -> Iterator[Entry[S]]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __contains__(self, name: str) -> bool:
-        return bool(self._candidates(name)) or self._by_first_party_alias(name) is not None
-
-    def names(self) -> list[str]:
-        """List the names to type, sorted: bare where that is enough, else qualified."""
-        return sorted(map(self.shown_name, self._entries), key=str.casefold)
-
-    def shown_name(self, entry: Entry[S]) -> str:
-        """Give the shortest name that finds `entry`."""
-        rivals = self._by_key[name_key(entry.name)]
-        return (
-            entry.name
-            if len(rivals) == 1 or rivals[0] is entry is self._own(rivals)
-            else (entry.qualified)
-        )
-
-    def find(self, name: str) -> Entry[S]:
-        """Give the component of that name, alias or qualified name.
-
-        Raises UnknownNameError with the nearest names, AmbiguousNameError with the qualified ones,
-        PluginMissingError or PluginBrokenError where a known plugin that offers it cannot be used.
-        """
-        candidates = self._candidates(name)
-        if not candidates:
-            entry = self._by_first_party_alias(name)
-            if entry is None:
-                raise self._catalogue.explain_missing(self, name)
-            return entry
-        own = self._own(candidates)
-        if own is not None:
-            return own
-        if len(candidates) > 1:
-            qualified = " or ".join(entry.qualified for entry in candidates)
-            raise AmbiguousNameError(
-                f"{self.kind} {name!r}: several plugins offer that name; write {qualified}"
-            )
-        return candidates[0]
-
-    def clashes(self) -> dict[str, list[Entry[S]]]:
-        """Give the names that more than one plugin offers, with all who offer them."""
-        return {rivals[0].name: rivals for rivals in self._by_key.values() if len(rivals) > 1}
-
-    def spellings(self) -> list[str]:
-        """List every name and alias."""
-        return [name for entry in self for name in (entry.name, *entry.spec.aliases)]
-
-    def _candidates(self, name: str) -> list[Entry[S]]:
-        distribution, slash, bare = name.rpartition("/")
-        candidates = self._by_key.get(name_key(bare), [])
-        if not slash:
-            return candidates
-        wanted = distribution_key(distribution)
-        return [e for e in candidates if distribution_key(e.plugin.distribution) == wanted]
-
-    def _by_first_party_alias(self, name: str) -> Entry[S] | None:
-        """Find an installed component by a spelling that only the core's table knows."""
-        from segcore.discovery.first_party import find_first_party
-
-        offer = find_first_party(self.kind, name)
-        found = [] if offer is None else self._candidates(offer.qualified)
-        return found[0] if found else None
-
-    @staticmethod
-    def _own(candidates: Iterable[Entry[S]]) -> Entry[S] | None:
-        return next((entry for entry in candidates if entry.is_builtin), None)
 
 
 class Catalogue:
@@ -253,6 +122,25 @@ class Catalogue:
         entry = model if isinstance(model, Entry) else self._entry_of(model)
         return build_network(entry, self.plugins[0], num_classes, options or {})
 
+    def _explain_distribution(self, what: str, name: str) -> SegcoreError | None:
+        """Give the error for a qualified name whose distribution cannot be used."""
+        from segcore.discovery.first_party import first_party_distributions
+
+        distribution, _, bare = name.rpartition("/")
+        installed = [plugin for plugin in self.plugins if is_named(plugin.found, distribution)]
+        left_out = [plugin for plugin in installed if plugin.status != "ok"]
+        if left_out:
+            return PluginBrokenError(f"{what}: {left_out[0].found.label}: {left_out[0].reason}")
+        if installed:
+            return None
+        known = {*first_party_distributions(), *(plugin.distribution for plugin in self.plugins)}
+        guesses = nearest(distribution, known, 1)
+        if guesses:
+            return UnknownNameError(f"there is no {what}; did you mean '{guesses[0]}/{bare}'?")
+        return PluginMissingError(
+            f"{what}: its plugin is not installed; run: pip install {distribution}"
+        )
+
     def _entry_of(self, spec: specs.ModelSpec) -> Entry[specs.ModelSpec]:
         for entry in self.models:
             if entry.spec is spec:
@@ -276,7 +164,9 @@ class Catalogue:
         if offer is not None:
             installed = [p for p in self.plugins if is_named(p.found, offer.distribution)]
             return offer.missing(name, installed)
-        bare = name.rpartition("/")[2]
+        _, slash, bare = name.rpartition("/")
+        if slash and (error := self._explain_distribution(f"{registry.kind} {name!r}", name)):
+            return error
         guesses = nearest(bare, [*registry.spellings(), *first_party_names(registry.kind)])
         if guesses:
             hint = "did you mean " + " or ".join(map(repr, guesses)) + "?"

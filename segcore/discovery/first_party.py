@@ -24,6 +24,7 @@ __all__ = [
     "FirstPartyOffer",
     "find_first_party",
     "first_party_distribution",
+    "first_party_distributions",
     "first_party_names",
     "first_party_offers",
 ]
@@ -101,6 +102,11 @@ def find_first_party(kind: str, name: str) -> FirstPartyOffer | None:
 def first_party_names(kind: str) -> list[str]:
     """List the canonical names of the table's components of one kind."""
     return [offer.name for offer in first_party_offers(kind)]
+
+
+def first_party_distributions() -> list[str]:
+    """List the first-party distributions."""
+    return list(_table())
 
 
 def first_party_distribution(name: str) -> str | None:

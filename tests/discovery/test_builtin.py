@@ -3,7 +3,7 @@
 import pytest
 
 from segcore.discovery.catalogue import get_catalogue
-from segcore.discovery.load import DECLARING_HOOKS
+from segcore.discovery.verify import DECLARING_HOOKS
 
 BUILTIN = get_catalogue().plugins[0]
 

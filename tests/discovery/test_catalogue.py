@@ -3,7 +3,8 @@ import pytest
 from segcore import hookspecs
 from segcore.discovery.catalogue import BUILTIN, Catalogue, Entry, get_catalogue
 from segcore.discovery.find import FoundPlugin
-from segcore.discovery.load import DECLARING_HOOKS, Plugin, load_plugin
+from segcore.discovery.load import Plugin, load_plugin
+from segcore.discovery.verify import DECLARING_HOOKS
 from segcore.errors import (
     AmbiguousNameError,
     PluginBrokenError,
@@ -101,6 +102,22 @@ def test_a_first_party_plugin_that_is_switched_off_says_so():
 def test_a_first_party_plugin_too_old_to_offer_it_says_so():
     with pytest.raises(PluginBrokenError, match="pip install --upgrade segcore-pplite"):
         Catalogue([plugin("segcore-pplite", model("Other"))]).models.find("PP-LiteSeg-T")
+
+
+def test_a_qualified_name_of_a_plugin_that_is_gone_says_how_to_get_it_back():
+    with pytest.raises(PluginMissingError, match=r"run: pip install strange-networks$"):
+        Catalogue([]).models.find("strange-networks/Net")
+
+
+def test_a_qualified_name_with_a_misspelt_distribution_comes_with_the_nearest():
+    with pytest.raises(UnknownNameError, match="did you mean 'segcore-pplite/Net'"):
+        Catalogue([]).models.find("segcore-pplte/Net")
+
+
+def test_a_qualified_name_of_a_broken_plugin_says_why():
+    broken = plugin("strange", status="broken", reason="it fell over")
+    with pytest.raises(PluginBrokenError, match="it fell over"):
+        Catalogue([broken]).models.find("strange/Net")
 
 
 def test_segcores_own_name_wins_and_the_clash_is_reported():
