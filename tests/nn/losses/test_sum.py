@@ -67,7 +67,7 @@ def test_an_output_of_weight_zero_is_left_out(outputs, labels):
 def test_a_configuration_names_losses_and_their_options():
     total = from_train(
         losses=[
-            {"type": "OhemCrossEntropyLoss", "min_kept": 7, "coef": 1.0},
+            {"type": "OhemCrossEntropyLoss", "min_kept": 7, "weight": [1, 2], "coef": 0.5},
             {"type": "dice-loss", "smooth": 0.5, "ignore_index": 9},
         ],
         output_weights=[1.0, 0.4],
