@@ -14,7 +14,7 @@ from typing import Any
 
 from segcore.errors import FrameworkMissingError
 
-__all__ = ["available_cpus", "essence", "require_paddle"]
+__all__ = ["available_cpus", "essence", "require_paddle", "restore_threads"]
 
 # Where the sentence stands in what Paddle raises: "(InvalidArgument) ..." below a C++ stack, or
 # "ValueError: ..." below an excerpt of the code that it was tracing.
@@ -60,6 +60,17 @@ def _import_quietly() -> Any:
     # batch norm says this at its first step in training, to everybody
     warnings.filterwarnings("ignore", message="When training, we now always track global mean")
     return paddle
+
+
+def restore_threads() -> None:
+    """Give Paddle back the threads that a predictor has taken.
+
+    A predictor leaves the whole process with one thread after each run, and with its own count
+    when it is created, so that a training beside it would slow down and round differently.
+    """
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    count = int(threads) if threads.isdigit() else available_cpus()
+    require_paddle().base.core.set_num_threads(max(1, count))
 
 
 def available_cpus() -> int:
