@@ -71,6 +71,7 @@ class PaddleSession:
             if "ResourceExhausted" in str(error):
                 raise self._exhausted(inputs) from error
             if self._has_run or self._attempt + 1 == len(self._ATTEMPTS):
+                self._begin_anew()
                 raise ExportError(
                     f"{self._export.program}: the graph fails on inputs of shape "
                     f"{_shapes(inputs)}: {essence(error)}"
@@ -82,6 +83,12 @@ class PaddleSession:
             return self.run(inputs)
         self._has_run = True
         return outputs
+
+    def _begin_anew(self) -> None:
+        """Take the fastest settings again: what failed with all of them was the input."""
+        if not self._has_run:
+            self._attempt = 0
+            self._predictor = self._create_predictor()
 
     def _create_predictor(self) -> Any:
         inference = require_paddle().inference

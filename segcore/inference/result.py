@@ -76,19 +76,21 @@ class SegmentationResult:
         Black classes, as the background is by default, leave the image as it is. Borders between
         classes are drawn in full colour.
         """
+        import cv2
         from PIL import Image
 
         labels = self.label_map
         palette = self.palette
         if palette is None:
             palette = voc_palette(max(256, int(labels.max(initial=0)) + 1))
-        colours = palette[labels]
-        image = np.broadcast_to(self.image, colours.shape)
-        opacity = np.full(labels.shape, self.overlay_alpha, np.float32)
-        opacity[_borders(labels)] = 1.0
-        opacity[(colours == 0).all(axis=2)] = 0.0
-        mixed = image + (colours.astype(np.float32) - image) * opacity[..., None]
-        return Image.fromarray(np.rint(mixed).astype(np.uint8))
+        colours = np.take(palette, labels, axis=0)
+        image = np.ascontiguousarray(np.broadcast_to(self.image, colours.shape))
+        alpha = self.overlay_alpha
+        picture = cv2.addWeighted(image, 1 - alpha, colours, alpha, 0)
+        cv2.copyTo(colours, _borders(labels).view(np.uint8), picture)
+        black = ~palette.any(axis=1)
+        cv2.copyTo(image, np.take(black, labels).view(np.uint8), picture)
+        return Image.fromarray(picture)
 
     def print(self) -> None:
         """Print the JSON form."""

@@ -107,6 +107,15 @@ def test_settings_that_fail_at_the_first_run_are_left_for_safer_ones(graph, monk
     assert attempts == [0, 1, 2, 2]
 
 
+def test_an_input_that_fails_at_first_does_not_cost_the_fast_settings(graph):
+    session, fresh = load(graph[1]), load(graph[1])
+    with pytest.raises(ExportError):
+        session.run({"x": noise(1, 5, 8, 8)})
+    for each in (session, fresh):
+        each.run({"x": noise(1, 3, 8, 8)})
+    assert session._attempt == fresh._attempt
+
+
 def test_damaged_weights_are_told(export):
     params = export / "inference.pdiparams"
     params.write_bytes(params.read_bytes()[:20])
