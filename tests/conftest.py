@@ -1,6 +1,13 @@
-"""A trained model that needs no training: it finds the strongest colour of each pixel."""
+"""Models to test with: one that needs no training, and one that trains in milliseconds.
 
+`Strongest-Colour` finds the strongest colour of each pixel; `Toy` is in `toy.py`.
+"""
+
+import hashlib
+import json
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +90,83 @@ def _write_run(run, catalogue):
     write_weights(run / "best_model" / "model.pdparams", weights)
     task = create_task(config, ("red", "green", "blue"))
     write_export(network, task, run / "best_model" / "inference")
+
+
+def _toy():
+    spec = spec_from_file_location("toy_sources", Path(__file__).with_name("toy.py"))
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def toy_site(tmp_path_factory):
+    """A folder in which the toy plugin is installed."""
+    site = Site(tmp_path_factory.mktemp("site"))
+    sources = _toy()
+    site.install("toy_plugin", sources.PLUGIN)
+    site.write(site.folder / "toy_network.py", sources.NETWORK)
+    return site
+
+
+@pytest.fixture
+def toys(toy_site, monkeypatch):
+    """The catalogue with the toy plugin, also for those who ask for the common one."""
+    from segcore.discovery import catalogue as catalogues
+
+    monkeypatch.syspath_prepend(str(toy_site.folder))
+    monkeypatch.setattr(catalogues, "_catalogues", {})
+    yield catalogues.get_catalogue()
+    for name in ("toy_plugin", "toy_network"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory):
+    """A small dataset: 20 images of 64 x 64 pixels, 4 of them held out."""
+    from segcore.data.demo import draw_dataset
+
+    return draw_dataset(tmp_path_factory.mktemp("shapes") / "data", "shapes", images=20, size=64)
+
+
+@pytest.fixture
+def configure(toys, shapes):
+    """Give what makes a configuration of the toy network from `key=value` texts."""
+    from segcore.config.resolve import resolve_config
+
+    def make(*overrides, model="Toy"):
+        settings = (
+            "train.iters=8",
+            "train.batch_size=4",
+            "train.crop_size=[48, 48]",
+            "train.log_interval=1",
+            "train.num_workers=0",
+            "train.eval_interval=4",
+            *overrides,
+        )
+        return resolve_config(model, None, settings, {"data.path": str(shapes)}, toys).config
+
+    return make
+
+
+@pytest.fixture
+def digests():
+    """Give what digests the outcome of a run: its last state, best weights and history."""
+
+    def digest(run):
+        newest = max((run / "checkpoints").iterdir(), key=lambda path: int(path.name[5:]))
+        files = [*sorted(newest.glob("model.*")), *sorted((run / "best_model").glob("model.*"))]
+        found = {
+            f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in files
+        }
+        return {**found, "history": history(run)}
+
+    return digest
+
+
+def history(run):
+    """Read metrics.jsonl without the times."""
+    records = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    timed = {"time", "seconds", "images_per_second"}
+    return [{k: v for k, v in record.items() if k not in timed} for record in records]

@@ -58,7 +58,7 @@ class Component(BaseModel):
 class LossTerm(Component):
     """A weighted loss; all terms apply to an output of the network, and are added."""
 
-    weight: float = Field(1.0, gt=0, description="Factor of this term in the sum")
+    coef: float = Field(1.0, gt=0, description="Factor of this term in the sum")
 
 
 class ModelConfig(Section):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from segcore.discovery.catalogue import Entry
     from segcore.specs import ModelSpec
 
-__all__ = ["build_network", "validate_options"]
+__all__ = ["build_component", "build_network", "validate_options"]
 
 
 def build_network(
@@ -44,6 +44,29 @@ def build_network(
             )
         return network
     raise PluginBrokenError(f"{entry.plugin.found.label}: nothing builds the model {entry.name}")
+
+
+def build_component(
+    entry: Entry[Any],
+    options: Mapping[str, Any],
+    shared: Mapping[str, Any] | None = None,
+    **facts: Any,
+) -> Any:
+    """Build a component from its target, its `options` and `facts` that every one of its kind gets.
+
+    Options that are null take the value of that name from `shared`, where it has one. Where the
+    target is its own option model, as of transforms, the validated options are the component.
+    Raises ConfigError for options that it does not have, PluginBrokenError when its code cannot
+    be imported.
+    """
+    model = entry.load_options()
+    own = () if model is None else model.model_fields
+    filled = {k: v for k, v in (shared or {}).items() if k in own and options.get(k) is None}
+    validated = validate_options(entry, {**options, **filled})
+    target = entry.load_target()
+    if validated is not None and target is model:
+        return validated
+    return target(**({} if validated is None else dict(validated)), **facts)
 
 
 def validate_options(entry: Entry[Any], options: Mapping[str, Any]) -> BaseModel | None:

@@ -14,14 +14,14 @@ from segcore.data.dataset import open_dataset
 from segcore.data.loader import Loader
 from segcore.data.sampler import Sampler
 from segcore.data.tally import Tally
-from segcore.data.transforms.build import build_transforms, run_values
+from segcore.data.transforms.build import build_transforms
 from segcore.errors import DataError
 from segcore.tasks.sample import Sample
 
 if TYPE_CHECKING:
     from segcore.config.schema import Config
     from segcore.discovery.catalogue import Catalogue
-    from segcore.protocols import Dataset, InferenceSession
+    from segcore.protocols import Dataset, InferenceSession, Metric
     from segcore.tasks.task import Task
 
 __all__ = ["evaluate", "evaluate_model", "evaluation_loader"]
@@ -42,8 +42,7 @@ def evaluate(
     for samples in batches:
         for sample, prediction in zip(samples, task.infer(session, samples), strict=True):
             tally.add(sample.warnings, sample.source)
-            for metric in metrics:
-                metric.update(prediction, sample.label)
+            _count(metrics, prediction, sample)
     for line in tally.lines():
         log.warning("%s", line)
     results: dict[str, Any] = {}
@@ -52,16 +51,21 @@ def evaluate(
     return results
 
 
+def _count(metrics: Iterable[Metric], prediction: Any, sample: Sample) -> None:
+    if sample.label is None:
+        raise DataError(f"{sample.source}: has no label, which measuring needs")
+    try:
+        for metric in metrics:
+            metric.update(prediction, sample.label)
+    except DataError as error:
+        raise DataError(f"{sample.source}: {error}") from error
+
+
 def evaluation_loader(
     config: Config, dataset: Dataset, catalogue: Catalogue, num_workers: int
 ) -> Loader:
     """Read `dataset` in order for evaluation, in lists of samples that keep their labels."""
-    pipeline = build_transforms(
-        config.eval.transforms,
-        run_values(config),
-        lambda name: catalogue.transforms.find(name).spec,
-        keep_label=True,
-    )
+    pipeline = build_transforms(config.eval.transforms, config, catalogue, keep_label=True)
     sampler = Sampler(
         len(dataset), config.eval.batch_size, config.train.seed, shuffle=False, drop_last=False
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from segcore.checkpoint.files import append, truncate
+from segcore.checkpoint.files import DISK, append, storage_errors, truncate
 
 __all__ = ["History"]
 
@@ -27,6 +27,10 @@ class History:
         """Append `record` as one line."""
         append(self._path, json.dumps(record, allow_nan=False).encode() + b"\n")
 
-    def size_bytes(self) -> int:
-        """Count the bytes so far."""
-        return self._path.stat().st_size if self._path.exists() else 0
+    def flush(self) -> int:
+        """Make what was added survive a power cut, and count its bytes."""
+        if not self._path.exists():
+            return 0
+        with storage_errors(self._path):
+            DISK.sync(self._path)
+        return self._path.stat().st_size

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segcore.checkpoint.files import write_atomic
-from segcore.discovery.build import validate_options
+from segcore.discovery.build import build_component
 from segcore.protocols import Observer
 
 if TYPE_CHECKING:
@@ -57,12 +57,12 @@ class ObserverGroup(Observer):
 
 def create_observers(config: Config, catalogue: Catalogue) -> ObserverGroup:
     """Create the observers that `train.observers` lists. Raises UnknownNameError, ConfigError."""
-    observers: list[Observer] = []
-    for component in config.train.observers:
-        entry = catalogue.observers.find(component.type)
-        options = validate_options(entry, component.options)
-        observers.append(entry.load_target()(**({} if options is None else dict(options))))
-    return ObserverGroup(observers)
+    return ObserverGroup(
+        [
+            build_component(catalogue.observers.find(component.type), component.options)
+            for component in config.train.observers
+        ]
+    )
 
 
 class CSVLog(Observer):

@@ -20,7 +20,7 @@ from segcore.config.render import render_config
 from segcore.data.dataset import open_dataset
 from segcore.data.loader import Loader
 from segcore.data.sampler import Sampler
-from segcore.data.transforms.build import build_transforms, run_values
+from segcore.data.transforms.build import build_transforms
 from segcore.devices.framework import require_paddle
 from segcore.devices.select import select_device
 from segcore.engine.evaluate import evaluation_loader
@@ -159,16 +159,12 @@ class _Run:
 
     @contextmanager
     def _loaders(self) -> Iterator[tuple[Loader, Loader]]:
-        config, values = self.config, run_values(self.config)
+        config = self.config
         data, train = config.data, config.train
-
-        def resolve(name: str) -> Any:
-            return self.catalogue.transforms.find(name).spec
-
         train_set, eval_set = self.datasets["train"], self.datasets["val"]
         train_batches = Loader(
             train_set,
-            build_transforms(train.transforms, values, resolve),
+            build_transforms(train.transforms, config, self.catalogue),
             Sampler(len(train_set), train.batch_size, train.seed),
             self.task.collate,
             num_workers=train.num_workers,

@@ -225,7 +225,7 @@ class Trainer:
         if self._saved_step == self.state.step:
             return
         self.state.evaluation_due = evaluation_due
-        self.state.history_bytes = self.history.size_bytes()
+        self.state.history_bytes = self.history.flush()
         snapshot = take_snapshot(self.network, self.optimizer, self.average, self.state)
         self.store.save(self.state.step, snapshot)
         self._saved_step, self._saved_at = self.state.step, time.monotonic()
@@ -275,8 +275,11 @@ class Trainer:
             return
         state.best_score, state.best_step, state.evaluations_without_gain = score, state.step, 0
         parts = take_snapshot(self.network, self.optimizer, self.average, state)
-        # best models carry their numbers under the name that PaddleX gives them
-        parts[STATES] = pdparams.encode(json.loads(parts.pop(STATE)))
+        # best models carry their numbers under the name that PaddleX gives them; the length of
+        # the history hangs on the clock, and equal models shall be equal files
+        states = json.loads(parts.pop(STATE))
+        del states["history_bytes"]
+        parts[STATES] = pdparams.encode(states)
         self.store.promote(state.step, parts, info={"score": score})
 
     @contextmanager

@@ -89,13 +89,11 @@ def _forget_failed_trace() -> None:
 
 def resolved_transforms(task: Task) -> list[dict[str, Any]]:
     """Give the steps that prepare images for `task`, each with every option that it runs with."""
-    from segcore.data.transforms.build import build_transforms, run_values
+    from segcore.data.transforms.build import build_transforms
 
     components = task.config.eval.transforms
     registry = task.catalogue.transforms
-    pipeline = build_transforms(
-        components, run_values(task.config), lambda name: registry.find(name).spec
-    )
+    pipeline = build_transforms(components, task.config, task.catalogue)
     steps = []
     for component, transform in zip(components, pipeline.transforms, strict=True):
         name = registry.find(component.type).spec.name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from segcore.data.transforms.build import Pipeline, build_transforms, run_values
+from segcore.data.transforms.build import Pipeline, build_transforms
 from segcore.errors import DataError, RequestError
 from segcore.inference.inputs import ImageInput, PredictInput, expand_inputs
 from segcore.inference.result import SegmentationResult
@@ -110,12 +110,7 @@ class Predictor:
 
     def _pipeline(self, size: TargetSize) -> Pipeline:
         """Build the preparation of images, with `size` in place of its own changes of size."""
-        registry = self.task.catalogue.transforms
-        pipeline = build_transforms(
-            self.config.eval.transforms,
-            run_values(self.config),
-            lambda name: registry.find(name).spec,
-        )
+        pipeline = build_transforms(self.config.eval.transforms, self.config, self.task.catalogue)
         if size is None:
             return pipeline
         from segcore.data.transforms.resize import LimitLong, Resize, ResizeByLong, ResizeByShort

@@ -9,6 +9,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from segcore.config.shared import shared_values
+from segcore.discovery.build import build_component
 from segcore.tasks.sample import Sample
 
 if TYPE_CHECKING:
@@ -64,16 +66,15 @@ class Task(ABC):
 
     def metrics(self) -> list[Metric]:
         """Build the metrics that the configuration asks for."""
-        metrics: list[Metric] = []
-        for component in self.config.eval.metrics:
-            spec = self.catalogue.metrics.find(component.type).spec
-            build = spec.load_target()
-            metrics.append(
-                build(
-                    num_classes=len(self.class_names),
-                    ignore_index=self.config.data.ignore_index,
-                    class_names=self.class_names,
-                    **component.options,
-                )
+        shared = shared_values(self.config)
+        return [
+            build_component(
+                self.catalogue.metrics.find(component.type),
+                component.options,
+                shared,
+                num_classes=len(self.class_names),
+                ignore_index=self.config.data.ignore_index,
+                class_names=self.class_names,
             )
-        return metrics
+            for component in self.config.eval.metrics
+        ]

@@ -70,8 +70,8 @@ def test_defaults_are_not_shared_between_merges():
 
 
 def test_a_position_outside_the_list_is_refused():
-    with pytest.raises(ConfigError, match=r"-o train\.losses\.4\.weight=2: .* positions: 0 to 0"):
-        layered(options=["train.losses.4.weight=2"])
+    with pytest.raises(ConfigError, match=r"-o train\.losses\.4\.coef=2: .* positions: 0 to 0"):
+        layered(options=["train.losses.4.coef=2"])
 
 
 def test_an_option_may_give_a_whole_section():

@@ -80,7 +80,7 @@ def test_a_file_for_any_model_is_checked_without_one(tmp_path, catalogue):
 def test_all_problems_come_at_once_with_key_value_allowed_nearest_and_origin(problems, tmp_path):
     path = tmp_path / "c.yaml"
     found = problems(
-        "train:\n  lerning_rate: 1\n  losses:\n    - {type: crossentropyloss, weigth: 2}\n"
+        "train:\n  lerning_rate: 1\n  losses:\n    - {type: crossentropyloss, coeff: 2}\n"
         "eval:\n  convention: presnt\n",
         "train.batch_size=0",
         data__num_classes="many",
@@ -91,7 +91,7 @@ def test_all_problems_come_at_once_with_key_value_allowed_nearest_and_origin(pro
         f"train.lerning_rate: unknown key; did you mean 'learning_rate'? ({path}:2)",
         "eval.convention = 'presnt': must be 'present', 'paddleseg' or 'paddlex1'; "
         f"did you mean 'present'? ({path}:6)",
-        f"train.losses.0.weigth: unknown key; did you mean 'weight'? ({path}:4)",
+        f"train.losses.0.coeff: unknown key; did you mean 'coef'? ({path}:4)",
     ]
 
 
@@ -112,8 +112,8 @@ def test_all_problems_come_at_once_with_key_value_allowed_nearest_and_origin(pro
         ("model: {options: {channels: x}}", "model.options.channels = 'x': must be a whole number"),
         ("eval: {metrics: []}", "eval.metrics = []: must have at least 1 item, not 0"),
         (
-            "train: {losses: [{type: CrossEntropyLoss, weight: 0}]}",
-            "train.losses.0.weight = 0: must",
+            "train: {losses: [{type: CrossEntropyLoss, coef: 0}]}",
+            "train.losses.0.coef = 0: must",
         ),
         ("train: {crop_size: [1]}", "train.crop_size = [1]: has too few values"),
         ("predict: {target_size: x}", "must be a list or must be a whole number"),

@@ -7,29 +7,13 @@ import pytest
 from paddle import nn
 
 from segcore.config.schema import Config
-from segcore.specs import ExporterSpec, TransformSpec
+from segcore.discovery.catalogue import read_catalogue
 from segcore.tasks.semantic import ClassMapNetwork
-
-
-class Registry(dict):
-    def find(self, name):
-        return SimpleNamespace(spec=self[name])
 
 
 @pytest.fixture(scope="session")
 def catalogue():
-    return SimpleNamespace(
-        exporters=Registry(
-            paddle=ExporterSpec(name="paddle", target="segcore.export.paddle:PaddleExporter")
-        ),
-        transforms=Registry(
-            Normalize=TransformSpec(
-                name="Normalize",
-                target="segcore.data.transforms.normalize:Normalize",
-                options="segcore.data.transforms.normalize:Normalize",
-            )
-        ),
-    )
+    return read_catalogue()
 
 
 @pytest.fixture(scope="session")

@@ -26,7 +26,7 @@ LabelValue = Annotated[int, Field(ge=0, le=65535)]
 
 @dataclass(frozen=True)
 class RunValues:
-    """Values that a run states once and transforms take over where their own option is null.
+    """Values for options that are null, where no run states them.
 
     `crop_size` is (width, height) in pixels; `mean` and `std` are by channel, for images in 0..1.
     """

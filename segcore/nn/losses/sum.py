@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from paddle import nn
 
+from segcore.config.shared import shared_values
+from segcore.discovery.build import build_component
 from segcore.errors import ConfigError
 
 if TYPE_CHECKING:
-    from segcore.config.schema import Config, LossTerm
+    from segcore.config.schema import Config
     from segcore.discovery.catalogue import Catalogue
 
-__all__ = ["SumOfLosses", "Term", "build_loss"]
+__all__ = ["SumOfLosses", "Term"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Term:
 
     name: str
     loss: nn.Layer
-    weight: float = 1.0
+    coef: float = 1.0
 
 
 class SumOfLosses(nn.Layer):
@@ -46,10 +48,11 @@ class SumOfLosses(nn.Layer):
 
         Raises UnknownNameError for a loss that nobody offers, ConfigError for wrong options.
         """
-        terms = [
-            Term(term.type, build_loss(term, config.data.ignore_index, catalogue), term.weight)
-            for term in config.train.losses
-        ]
+        shared = shared_values(config)
+        terms = []
+        for term in config.train.losses:
+            loss = build_component(catalogue.losses.find(term.type), term.options, shared)
+            terms.append(Term(term.type, loss, term.coef))
         return cls(terms, config.train.output_weights)
 
     def forward(self, outputs: Any, labels: Any) -> Mapping[str, Any]:
@@ -64,7 +67,7 @@ class SumOfLosses(nn.Layer):
         parts: dict[str, Any] = {}
         for term in self.terms:
             values = [
-                term.loss(output, labels) * (weight * term.weight)
+                term.loss(output, labels) * (weight * term.coef)
                 for output, weight in zip(outputs, weights, strict=True)
                 if weight != 0.0
             ]
@@ -88,22 +91,6 @@ class SumOfLosses(nn.Layer):
         if not any(self.output_weights):
             raise ConfigError("train.output_weights: all are 0, so nothing would be learnt.")
         return self.output_weights
-
-
-def build_loss(term: LossTerm, ignore_index: int, catalogue: Catalogue) -> nn.Layer:
-    """Build the loss of `term`; its own `ignore_index`, where null, becomes the run's.
-
-    Raises UnknownNameError for a loss that nobody offers, ConfigError for wrong options.
-    """
-    from segcore.discovery.build import validate_options
-
-    entry = catalogue.losses.find(term.type)
-    options = validate_options(entry, term.options)
-    values = {} if options is None else dict(options)
-    if "ignore_index" in values and values["ignore_index"] is None:
-        values["ignore_index"] = ignore_index
-    loss: nn.Layer = entry.load_target()(**values)
-    return loss
 
 
 def _free_name(name: str, taken: Mapping[str, Any]) -> str:

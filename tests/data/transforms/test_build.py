@@ -3,23 +3,31 @@
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 import pytest
 from pydantic import BaseModel
 
 from segcore.config.schema import Component, Config, TrainConfig
-from segcore.data.transforms.build import Pipeline, build_transforms, run_values
-from segcore.data.transforms.crop import RandomPaddingCrop
+from segcore.data.transforms.build import Pipeline, build_transforms
 from segcore.data.transforms.flip import RandomHorizontalFlip
 from segcore.data.transforms.normalize import Normalize
 from segcore.data.transforms.pad import Padding
 from segcore.data.transforms.resize import LimitLong, Resize, ResizeStepScaling
-from segcore.data.transforms.transform import RunValues
+from segcore.discovery.catalogue import Catalogue, read_catalogue
 from segcore.errors import ConfigError, DataError
+from segcore.plugin import TransformSpec
 from segcore.tasks.sample import Sample
 
-VALUES = RunValues(crop_size=(8, 6), ignore_index=7, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+CONFIG = Config.model_validate(
+    {
+        "model": {"name": "any"},
+        "train": {"crop_size": (8, 6)},
+        "data": {"ignore_index": 7, "mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)},
+    }
+)
 
 
 class Gain(BaseModel):
@@ -37,72 +45,76 @@ class Brighter:
         return Sample(sample.image + self.gain, sample.label)
 
 
-class Entry:
-    def __init__(self, target, options):
-        self.load_target = lambda: target
-        self.load_options = lambda: options
+def bare():
+    return Brighter(1, None)
 
 
-def resolve(name):
-    if name == "Brighter":
-        return Entry(Brighter, Gain)
-    if name == "Bare":
-        return Entry(lambda: Brighter(1, None), None)
-    classes = (Resize, Padding, RandomPaddingCrop, Normalize, LimitLong, ResizeStepScaling)
-    found = {cls.__name__: cls for cls in (*classes, RandomHorizontalFlip)}[name]
-    return Entry(found, found)
+@pytest.fixture
+def build(monkeypatch):
+    """Give what builds a pipeline from mappings, with two transforms of a stranger's."""
+    module = ModuleType("strangers_transforms")
+    module.Gain, module.Brighter, module.bare = Gain, Brighter, bare
+    monkeypatch.setitem(sys.modules, "strangers_transforms", module)
+    home = "strangers_transforms:"
+    offered = [
+        TransformSpec(name="Brighter", target=home + "Brighter", options=home + "Gain"),
+        TransformSpec(name="Bare", target=home + "bare"),
+    ]
+    catalogue = read_catalogue()
+    stranger = replace(catalogue.plugins[0], specs=tuple(offered))
+    catalogue = Catalogue([*catalogue.plugins, stranger])
+
+    def make(*components, config=CONFIG, **options):
+        parsed = [Component.model_validate(component) for component in components]
+        return build_transforms(parsed, config, catalogue, **options)
+
+    return make
 
 
-def build(*components, **options):
-    parsed = [Component.model_validate(component) for component in components]
-    return build_transforms(parsed, VALUES, resolve, **options)
-
-
-def test_null_options_take_the_values_of_the_run():
+def test_null_options_take_the_values_of_the_run(build):
     (crop, normalize) = build({"type": "RandomPaddingCrop"}, {"type": "Normalize"}).transforms
     assert (crop.crop_size, crop.ignore_index, crop.label_padding_value) == ((8, 6), 7, 7)
-    assert (normalize.mean, normalize.std) == (VALUES.mean, VALUES.std)
+    assert (normalize.mean, normalize.std) == (CONFIG.data.mean, CONFIG.data.std)
 
 
-def test_given_options_stay():
+def test_given_options_stay(build):
     given = {"type": "RandomPaddingCrop", "crop_size": [4, 4], "label_padding_value": 0}
     (crop,) = build(given).transforms
     assert (crop.crop_size, crop.label_padding_value, crop.ignore_index) == ((4, 4), 0, 7)
 
 
-def test_a_strangers_transform_gets_its_options():
+def test_a_strangers_transform_gets_its_options(build):
     (brighter,) = build({"type": "Brighter", "gain": 3}).transforms
     assert (brighter.gain, brighter.ignore_index) == (3, 7)
 
 
-def test_a_transform_without_options_takes_none():
+def test_a_transform_without_options_takes_none(build):
     assert isinstance(build({"type": "Bare"}).transforms[0], Brighter)
-    with pytest.raises(ConfigError, match="Bare: takes no options"):
+    with pytest.raises(ConfigError, match="Bare takes no options"):
         build({"type": "Bare", "gain": 1})
 
 
-def test_every_problem_of_the_options_is_named():
+def test_every_problem_of_the_options_is_named(build):
     with pytest.raises(ConfigError) as caught:
         build({"type": "Resize", "target_size": [0, 4], "keep_ration": True})
-    assert "Resize.target_size.0" in str(caught.value)
-    assert "Resize.keep_ration" in str(caught.value)
+    assert "Resize: target_size.0" in str(caught.value)
+    assert "keep_ration" in str(caught.value)
 
 
-def test_the_default_transforms_of_a_configuration_build():
+def test_the_default_transforms_of_a_configuration_build(build):
     config = Config.model_validate({"model": {"name": "any"}})
-    known = [c for c in TrainConfig().transforms if c.type != "RandomDistort"]
-    pipeline = build_transforms(known, run_values(config), resolve)
+    pipeline = build(*TrainConfig().transforms, config=config)
     image = np.zeros((300, 200, 3), np.uint8)
     result = pipeline(Sample(image, image[..., 0]), np.random.default_rng(0))
     assert (result.size, result.label.shape) == ((512, 512), (512, 512))
 
 
-def test_a_pipeline_travels_by_pickle():
+def test_a_pipeline_travels_by_pickle(build):
     pipeline = build({"type": "RandomPaddingCrop"}, {"type": "Normalize"})
     assert pickle.loads(pickle.dumps(pipeline)) == pipeline
 
 
-def test_evaluation_keeps_the_label_as_it_was_read():
+def test_evaluation_keeps_the_label_as_it_was_read(build):
     pipeline = build({"type": "Resize", "target_size": [4, 4]}, keep_label=True)
     label = np.zeros((9, 9), np.uint8)
     result = pipeline(Sample(np.zeros((9, 9, 3), np.uint8), label), np.random.default_rng(0))

@@ -1,0 +1,83 @@
+"""A plugin with a network that trains in milliseconds: one convolution, batch norm, dropout."""
+
+PLUGIN = """
+from segcore.plugin import LossSpec, MetricSpec, ModelSpec, ObserverSpec, hookimpl
+
+@hookimpl
+def segcore_models():
+    return [ModelSpec(name="Toy", target="toy_network:Toy")]
+
+@hookimpl
+def segcore_losses():
+    return [LossSpec(name="SpoiltLoss", target="toy_network:SpoiltLoss")]
+
+@hookimpl
+def segcore_metrics():
+    return [MetricSpec(name="FailingMetric", target="toy_network:FailingMetric")]
+
+@hookimpl
+def segcore_observers():
+    return [
+        ObserverSpec(name="Failing", target="toy_network:FailingObserver"),
+        ObserverSpec(name="Signalling", target="toy_network:SignallingObserver"),
+    ]
+"""
+
+NETWORK = '''
+import os
+import signal
+
+import paddle
+from paddle import nn
+
+from segcore.plugin import Observer
+
+
+class Toy(nn.Layer):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.conv = nn.Conv2D(3, 8, 3, padding=1)
+        self.bn = nn.BatchNorm2D(8)
+        self.dropout = nn.Dropout(0.2)
+        self.head = nn.Conv2D(8, num_classes, 1)
+
+    def forward(self, images):
+        return [self.head(self.dropout(nn.functional.relu(self.bn(self.conv(images)))))]
+
+
+class SpoiltLoss(nn.Layer):
+    """Cross entropy that becomes NaN at the step SPOILT_STEP (1 is the first)."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, logits, labels):
+        self.calls += 1
+        loss = nn.functional.cross_entropy(logits, labels, axis=1, ignore_index=255)
+        return loss * float("nan") if self.calls == int(os.environ["SPOILT_STEP"]) else loss
+
+
+class FailingMetric:
+    def __init__(self, **facts):
+        pass
+
+    def update(self, prediction, label):
+        raise RuntimeError("this metric always fails")
+
+    def compute(self):
+        return {}
+
+
+class FailingObserver(Observer):
+    def logged(self, record):
+        raise RuntimeError("the tracker is unreachable")
+
+
+class SignallingObserver(Observer):
+    """Sends SIGNAL to this process at the steps that SIGNAL_STEPS lists."""
+
+    def logged(self, record):
+        if str(record["step"]) in os.environ.get("SIGNAL_STEPS", "").split(","):
+            os.kill(os.getpid(), getattr(signal, os.environ.get("SIGNAL", "SIGTERM")))
+'''
