@@ -1,4 +1,4 @@
-"""Every error that segcore raises on purpose, and the exit code that each one ends the program with.
+"""Every error that segcore raises on purpose, and the exit code that it ends the program with.
 
     SegcoreError                    70  a defect of ours, if nothing more precise fits
     ├── CheckFailed                  1  a check says no
@@ -77,7 +77,7 @@ class SegcoreError(Exception):
     exit_code: ClassVar[int] = 70
 
 
-class CheckFailed(SegcoreError):
+class CheckFailed(SegcoreError):  # noqa: N818  what failed is what was checked
     """A check ran to its end and says no."""
 
     exit_code = 1
@@ -192,7 +192,7 @@ class WorkerError(RunError):
     """A data worker died, hung, or lost its connection."""
 
 
-class Interrupted(SegcoreError):
+class Interrupted(SegcoreError):  # noqa: N818  it was asked for
     """A signal asked the run to stop, and its state was saved."""
 
     def __init__(self, message: str, signum: int = signal.SIGINT) -> None:

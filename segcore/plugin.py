@@ -1,4 +1,4 @@
-"""What a plugin author imports, and all of it: light, and stable from one minor version to the next.
+"""All that a plugin author imports: light, and stable from one minor version to the next.
 
 The smallest plugin is one module and one entry point; `docs/plugins.md` shows it whole.
 """

@@ -74,7 +74,7 @@ def train(
             "--output."
         )
     choice = select_device(device, catalogue)
-    with RunLock(folder.path):
+    with RunLock(folder.path) as lock:
         store = CheckpointStore(folder.path, claim_run_id(folder.path), keep=config.save.keep)
         store.recover()
         datasets = {split: open_dataset(config, split, catalogue) for split in ("train", "val")}
@@ -85,6 +85,7 @@ def train(
                 config,
                 folder=folder,
                 store=store,
+                lock=lock,
                 datasets=datasets,
                 choice=choice,
                 entry=entry,
@@ -112,6 +113,7 @@ class _Run:
         *,
         folder: RunFolder,
         store: CheckpointStore,
+        lock: RunLock,
         datasets: Mapping[str, Dataset],
         choice: DeviceChoice,
         entry: Entry[ModelSpec],
@@ -124,6 +126,7 @@ class _Run:
         self.config = config
         self.folder = folder
         self.store = store
+        self.lock = lock
         self.datasets = datasets
         self.choice = choice
         self.catalogue = catalogue
@@ -190,6 +193,7 @@ class _Run:
             eval_batches=lambda: eval_batches.epoch(0),
             intervals=Intervals.of(self.config, len(train_batches)),
             store=self.store,
+            lock=self.lock,
             history=History(self.folder.history),
             observers=observers,
         )

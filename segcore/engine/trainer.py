@@ -33,6 +33,7 @@ from segcore.engine.state import TrainState
 from segcore.errors import ConfigError, DivergedError, ExhaustedError
 
 if TYPE_CHECKING:
+    from segcore.checkpoint.lock import RunLock
     from segcore.checkpoint.store import CheckpointStore
     from segcore.config.schema import Config, TrainConfig
     from segcore.data.loader import Loader
@@ -80,7 +81,7 @@ class Trainer:
     """Train `network` for `task` as `config` says, from the beginning or from a snapshot.
 
     `train_batches` gives training batches, `eval_batches` a new pass over the evaluation samples
-    each time it is called; `store` keeps snapshots and the best model.
+    each time it is called; `store` keeps snapshots and the best model, while `lock` is held.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Trainer:
         eval_batches: Callable[[], Iterable[Sequence[Sample]]],
         intervals: Intervals,
         store: CheckpointStore,
+        lock: RunLock,
         history: History,
         observers: ObserverGroup,
     ) -> None:
@@ -103,6 +105,7 @@ class Trainer:
         self.eval_batches = eval_batches
         self.intervals = intervals
         self.store = store
+        self.lock = lock
         self.history = history
         self.observers = observers
         train = config.train
@@ -224,6 +227,7 @@ class Trainer:
         """Save the state of this step, unless that has been done."""
         if self._saved_step == self.state.step:
             return
+        self.lock.check()
         self.state.evaluation_due = evaluation_due
         self.state.history_bytes = self.history.flush()
         snapshot = take_snapshot(self.network, self.optimizer, self.average, self.state)

@@ -91,7 +91,7 @@ class Predictor:
                 name=image.name,
                 source=image.source,
                 image=pixels,
-                label_map=labels,
+                label_map=self._narrowed(labels),
                 class_names=self.task.class_names,
                 facts={**self.facts, "target_size": _as_json(size)},
                 overlay_alpha=self.config.predict.overlay_alpha,
@@ -107,6 +107,12 @@ class Predictor:
                 raise
             on_bad_image(error)
             return None
+
+    def _narrowed(self, labels: np.ndarray) -> np.ndarray:
+        """Use uint8 where it holds all classes and an export of others does not say how many."""
+        if self.config.data.num_classes is None and labels.max(initial=0) < 255:
+            return labels.astype(np.uint8)
+        return labels
 
     def _pipeline(self, size: TargetSize) -> Pipeline:
         """Build the preparation of images, with `size` in place of its own changes of size."""
