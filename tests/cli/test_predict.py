@@ -1,6 +1,8 @@
 """`segcore predict` and `segcore export`, as users call them."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -138,3 +140,14 @@ def test_export_without_weights_is_refused(colour_run, tmp_path, capsys):
     assert run(["export", str(inference), "--output", str(tmp_path / "again")]) == 2
     assert "weights" in capsys.readouterr().err
     assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("verb", ["predict", "export"])
+def test_help_imports_nothing_heavy(verb):
+    code = (
+        "import sys\n"
+        "from segcore.cli.main import run\n"
+        f"assert run(['{verb}', '--help']) == 0\n"
+        "sys.exit(any(name in sys.modules for name in ('paddle', 'cv2', 'numpy', 'PIL')))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -53,6 +53,7 @@ def test_a_folder_that_paddlex_wrote_runs(colour_run, stripes, stripe_classes, t
     )
     (result,) = create_model("SegFormer-B0", export, device="cpu").predict(stripes)
     np.testing.assert_array_equal(result.label_map, stripe_classes)
+    assert result.label_map.dtype == np.uint8
     assert [entry["name"] for entry in result.json["classes"]] == ["0", "1", "2"]
 
 
