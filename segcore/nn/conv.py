@@ -66,14 +66,15 @@ class ConvBNAct(ConvBN):
         self._act = activation
 
     def forward(self, x: Any) -> Any:
-        return self._act(super().forward(x))
+        # no super() in any forward: Paddle 2.6 cannot trace it
+        return self._act(self._batch_norm(self._conv(x)))
 
 
 class ConvBNReLU(ConvBN):
     """Convolve, normalise, rectify; see `ConvBN`."""
 
     def forward(self, x: Any) -> Any:
-        return nn.functional.relu(super().forward(x))
+        return nn.functional.relu(self._batch_norm(self._conv(x)))
 
 
 class SeparableConvBNReLU(nn.Layer):

@@ -193,6 +193,21 @@ def _comes_back_from_its_state_dict(subject: Subject) -> None:
     _require(same, "a copy by state dict gives other logits: something is kept outside of it")
 
 
+def _traces_to_a_graph_for_any_size(subject: Subject) -> None:
+    network = subject.build()
+    sizes = _sizes(subject, network)
+    expected = [_logits(network, subject.images(size)).numpy() for size in sizes]
+    spec = paddle.static.InputSpec([None, subject.in_channels, None, None], "float32", "x")
+    graph = paddle.jit.to_static(network, input_spec=[spec], full_graph=True)
+    for size, logits in zip(sizes, expected, strict=True):
+        distance = np.abs(_logits(graph, subject.images(size)).numpy() - logits).max()
+        _require(
+            bool(distance <= subject.tolerance * np.abs(logits).max()),
+            f"the traced graph is off by {distance:.1e} for images of {size}: does the code read "
+            f"sizes as numbers? Use segcore.nn.resize.spatial_size",
+        )
+
+
 def _reaches_every_parameter_with_a_gradient(subject: Subject) -> None:
     network = subject.build()
     _step(subject, network)
@@ -248,6 +263,7 @@ _CHECKS: dict[str, Callable[[Subject], None]] = {
         _starts_from_the_seed,
         _stays_the_same_in_eval_mode,
         _comes_back_from_its_state_dict,
+        _traces_to_a_graph_for_any_size,
         _reaches_every_parameter_with_a_gradient,
         _has_finite_gradients,
         _learns_one_batch,
