@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from segcore.discovery.load import Plugin
 from segcore.discovery.names import nearest, one_line
-from segcore.errors import ConfigError, FrameworkMissingError, PluginBrokenError, SegcoreError
+from segcore.errors import ConfigError, PluginBrokenError, SegcoreError
 
 if TYPE_CHECKING:
     import paddle
@@ -24,26 +25,25 @@ def build_network(
 ) -> paddle.nn.Layer:
     """Build the network of `entry` with random weights; see `Catalogue.build_model`."""
     validated = validate_options(entry, options)
-    try:
-        from paddle.nn import Layer
-    except ImportError as error:
-        raise FrameworkMissingError(
-            f"building {entry.name} needs PaddlePaddle, which cannot be imported ({error}); "
-            'run: pip install "segcore[cpu]" (or "segcore[gpu]" for NVIDIA GPUs)'
-        ) from error
     for implementation in (entry.plugin.build_model, builtin.build_model):
         if implementation is None:
             continue
         network = _call(entry, implementation, num_classes, validated)
         if network is None:
             continue
-        if not isinstance(network, Layer):
+        if not _is_layer(network):
             raise PluginBrokenError(
                 f"{entry.plugin.found.label}: building {entry.name} gave a "
                 f"{type(network).__name__}, not a paddle.nn.Layer; report it to its authors"
             )
         return network
     raise PluginBrokenError(f"{entry.plugin.found.label}: nothing builds the model {entry.name}")
+
+
+def _is_layer(network: Any) -> bool:
+    # whoever has made a layer has imported paddle, which is too heavy to be imported here
+    paddle = sys.modules.get("paddle")
+    return paddle is not None and isinstance(network, paddle.nn.Layer)
 
 
 def build_component(

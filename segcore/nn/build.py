@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from segcore.devices.framework import require_paddle
+from segcore.discovery.build import build_component
+from segcore.discovery.catalogue import get_catalogue
+
 if TYPE_CHECKING:
     import paddle
 
@@ -19,8 +23,7 @@ def build_model(name: str, num_classes: int = 19, **options: Any) -> paddle.nn.L
     is the logits (N, num_classes, H, W). Raises UnknownNameError or PluginMissingError for a name
     that no installed plugin offers, ConfigError for options that the model does not have.
     """
-    from segcore.discovery.catalogue import get_catalogue
-
+    require_paddle()
     catalogue = get_catalogue()
     return catalogue.build_model(catalogue.models.find(name), num_classes, options)
 
@@ -31,10 +34,6 @@ def build_backbone(name: str, **options: Any) -> Backbone:
     Raises UnknownNameError for a name that no installed plugin offers, ConfigError for options that
     the backbone does not have.
     """
-    from segcore.discovery.build import validate_options
-    from segcore.discovery.catalogue import get_catalogue
-
-    entry = get_catalogue().backbones.find(name)
-    checked = validate_options(entry, options)
-    backbone: Backbone = entry.load_target()(**({} if checked is None else dict(checked)))
+    require_paddle()
+    backbone: Backbone = build_component(get_catalogue().backbones.find(name), options)
     return backbone

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from pydantic import Field
 
 from segcore.data.transforms.raster import with_channels
 from segcore.data.transforms.transform import Probability, SampleTransform
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from segcore.tasks.sample import Sample
 
 __all__ = ["RandomBlur"]
@@ -48,6 +49,7 @@ class RandomBlur(SampleTransform):
 
 def _blur(image: np.ndarray, kind: Kernel, size: int) -> np.ndarray:
     import cv2
+    import numpy as np
 
     blurred: np.ndarray
     if kind == "gaussian":

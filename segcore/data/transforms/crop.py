@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field
 
 from segcore.config.schema import Size
@@ -18,6 +17,8 @@ from segcore.data.transforms.transform import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from segcore.tasks.sample import Sample
 
 __all__ = ["RandomPaddingCrop"]
@@ -61,6 +62,8 @@ class RandomPaddingCrop(SampleTransform):
         return window
 
     def _is_mixed(self, label: np.ndarray) -> bool:
+        import numpy as np
+
         values, counts = np.unique(label, return_counts=True)
         counts = counts[values != or_default(self.ignore_index, DEFAULTS.ignore_index)]
         return len(counts) > 1 and bool(counts.max() < self.category_max_ratio * counts.sum())

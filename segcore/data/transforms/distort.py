@@ -11,18 +11,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-import numpy as np
 from pydantic import Field
 
 from segcore.data.transforms.raster import with_channels
 from segcore.data.transforms.transform import Probability, SampleTransform
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from segcore.tasks.sample import Sample
 
 __all__ = ["RandomDistort", "brightness", "contrast", "hue", "saturation", "sharpness"]
 
-Change: TypeAlias = tuple[Callable[[np.ndarray, float], np.ndarray], float, float, float]
+Change: TypeAlias = "tuple[Callable[[np.ndarray, float], np.ndarray], float, float, float]"
 """What changes an image by a parameter, the centre and the reach of that, and the probability."""
 
 
@@ -95,6 +96,7 @@ def saturation(image: np.ndarray, factor: float) -> np.ndarray:
 def hue(image: np.ndarray, shift: float) -> np.ndarray:
     """Turn the colours by `shift` / 256 of the circle."""
     import cv2
+    import numpy as np
 
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
     # Only whole steps exist in eight bits; around the circle they wrap, as unsigned sums do.
@@ -107,6 +109,7 @@ def hue(image: np.ndarray, shift: float) -> np.ndarray:
 def sharpness(image: np.ndarray, factor: float) -> np.ndarray:
     """Blend with a smoothed copy: factor 0 is smooth, 1 the image itself, above it sharper."""
     import cv2
+    import numpy as np
 
     kernel = np.ones((3, 3), np.float32)
     kernel[1, 1] = 5.0
@@ -120,6 +123,7 @@ def sharpness(image: np.ndarray, factor: float) -> np.ndarray:
 
 def _blend_with_grey(image: np.ndarray, grey: float, factor: float) -> np.ndarray:
     import cv2
+    import numpy as np
 
     values = grey + factor * (np.arange(256, dtype=np.float32) - grey)
     table = np.clip(values, 0, 255).astype(np.uint8)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field
 
 from segcore.data.transforms.raster import with_channels
 from segcore.data.transforms.transform import Probability, SampleTransform
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from segcore.tasks.sample import Sample
 
 __all__ = ["RandomHorizontalFlip", "RandomVerticalFlip"]

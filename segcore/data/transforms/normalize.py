@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field, field_validator
 from typing_extensions import override
 
@@ -15,6 +14,8 @@ from segcore.data.transforms.transform import DEFAULTS, SampleTransform, or_defa
 from segcore.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from segcore.tasks.sample import Sample
 
 __all__ = ["Normalize"]
@@ -42,6 +43,8 @@ class Normalize(SampleTransform):
 
     @override
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        import numpy as np
+
         channels = sample.image.shape[2]
         mean = self._by_channel("mean", or_default(self.mean, DEFAULTS.mean), channels)
         std = self._by_channel("std", or_default(self.std, DEFAULTS.std), channels)
@@ -62,6 +65,8 @@ class Normalize(SampleTransform):
 
 def _normalized(image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> np.ndarray:
     # float32 division first, then float64 constants into float32: bit for bit as PaddleSeg does
+    import numpy as np
+
     values: np.ndarray = image.astype(np.float32) / np.float32(255.0)
     values -= np.asarray(mean)
     values /= np.asarray(std)
@@ -74,6 +79,7 @@ def _look_up(image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...])
     The result is an (H, W, C) view of (C, H, W) memory, the order in which batches are stacked.
     """
     import cv2
+    import numpy as np
 
     planes = np.empty((image.shape[2], *image.shape[:2]), np.float32)
     for source, table, plane in zip(cv2.split(image), _tables(mean, std), planes, strict=True):
@@ -84,5 +90,7 @@ def _look_up(image: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...])
 
 @lru_cache(maxsize=8)
 def _tables(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[np.ndarray, ...]:
+    import numpy as np
+
     every_value = np.arange(256, dtype=np.uint8)[:, np.newaxis].repeat(len(mean), axis=1)
     return tuple(np.ascontiguousarray(_normalized(every_value, mean, std).T))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
@@ -21,6 +20,8 @@ from segcore.data.transforms.transform import (
 from segcore.errors import DataError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from segcore.tasks.sample import Sample
 
 __all__ = ["Padding", "PaddingByAspectRatio"]

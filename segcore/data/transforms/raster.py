@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
+
     from segcore.tasks.sample import Sample
 
 __all__ = ["INTERPOLATIONS", "Interpolation", "crop", "pad", "resize", "with_channels"]
@@ -64,4 +64,4 @@ def crop(sample: Sample, top: int, left: int, size: tuple[int, int]) -> Sample:
 
 def with_channels(image: np.ndarray) -> np.ndarray:
     """Give (H, W, 1) for (H, W), and anything else as it is."""
-    return image[..., np.newaxis] if image.ndim == 2 else image
+    return image[..., None] if image.ndim == 2 else image

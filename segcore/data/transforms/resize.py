@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 from pydantic import Field, model_validator
 from typing_extensions import override
 
@@ -18,6 +17,7 @@ from segcore.data.transforms.raster import INTERPOLATIONS, Interpolation, resize
 from segcore.data.transforms.transform import SampleTransform, record
 
 if TYPE_CHECKING:
+    import numpy as np
     from typing_extensions import Self
 
     from segcore.tasks.sample import Sample
@@ -136,6 +136,8 @@ class ResizeStepScaling(SampleTransform):
         return self
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        import numpy as np
+
         low, high = self.min_scale_factor, self.max_scale_factor
         if low == high:
             factor = low

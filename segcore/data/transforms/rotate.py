@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field
 
 from segcore.data.transforms.raster import with_channels
@@ -18,6 +17,8 @@ from segcore.data.transforms.transform import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from segcore.tasks.sample import Sample
 
 __all__ = ["RandomRotation"]
@@ -66,6 +67,7 @@ class RandomRotation(SampleTransform):
 def _rotation(height: int, width: int, degrees: float) -> tuple[np.ndarray, tuple[int, int]]:
     """Give the affine matrix (2, 3) and the (width, height) of the canvas that holds the result."""
     import cv2
+    import numpy as np
 
     centre = (width // 2, height // 2)
     matrix = cv2.getRotationMatrix2D(centre, degrees, 1.0)

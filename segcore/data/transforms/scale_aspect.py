@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
 from pydantic import Field
 
 from segcore.data.transforms.raster import crop, resize
 from segcore.data.transforms.transform import SampleTransform
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from segcore.tasks.sample import Sample
 
 __all__ = ["RandomScaleAspect"]

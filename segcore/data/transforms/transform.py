@@ -6,13 +6,14 @@ from abc import abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-import numpy as np
 from pydantic import Field
 
 from segcore.config.schema import Section
 from segcore.errors import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from segcore.tasks.sample import Sample
 
 __all__ = ["DEFAULTS", "LabelValue", "PixelValue", "Probability", "RunValues", "SampleTransform"]
@@ -50,6 +51,8 @@ class SampleTransform(Section):
 
     def _require_bytes(self, sample: Sample) -> None:
         """Raise ConfigError unless the image still is as it was read, in 0..255."""
+        import numpy as np
+
         if sample.image.dtype != np.uint8:
             raise ConfigError(
                 f"{type(self).__name__} works on images as they are read (uint8, 0..255) but got "
