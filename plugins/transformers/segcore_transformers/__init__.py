@@ -1,0 +1,1 @@
+"""SegFormer, SeaFormer and MaskFormer for segcore."""
