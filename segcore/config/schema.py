@@ -29,6 +29,8 @@ SCHEMA_VERSION: Final = 1
 Size = Annotated[
     tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]], Field(strict=False)
 ]
+Byte = Annotated[int, Field(ge=0, le=255)]
+Colour = Annotated[tuple[Byte, Byte, Byte], Field(strict=False)]
 ClassMap = Annotated[dict[int, int], Field(strict=False)]
 Channels = Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
 
@@ -77,6 +79,13 @@ class DataConfig(Section):
     format: str | None = Field(None, description="Layout of the dataset; null detects it")
     num_classes: int | None = Field(
         None, ge=1, le=65535, description="Number of classes; null counts the lines of labels.txt"
+    )
+    class_names: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
+        None, description="Names of the classes in order; null takes labels.txt"
+    )
+    palette: Annotated[tuple[Colour | None, ...], Field(strict=False)] | None = Field(
+        None,
+        description="Colours of the classes in drawings, [red, green, blue]; null takes labels.txt",
     )
     ignore_index: int = Field(
         255, ge=0, le=65535, description="Label value that counts neither in losses nor in metrics"

@@ -248,8 +248,9 @@ def _agree_on_classes(root: Path, config: DataConfig) -> ClassList:
     listed = read_class_list(path) if path.is_file() else None
     num_classes = config.num_classes
     if listed is None:
-        num_classes = num_classes or count_classes(root, config)
-        listed = ClassList(tuple(f"class {i}" for i in range(num_classes)), (None,) * num_classes)
+        num_classes = num_classes or len(config.class_names or ()) or count_classes(root, config)
+        names = config.class_names or tuple(f"class {i}" for i in range(num_classes))
+        listed = ClassList(names, (None,) * len(names))
     elif num_classes is not None and num_classes != len(listed.names):
         raise DataError(
             f"{printable(path)}: names {len(listed.names)} classes, but data.num_classes is "

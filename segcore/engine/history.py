@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 from segcore.checkpoint.files import DISK, append, storage_errors, truncate
 
 __all__ = ["History"]
+
+log = logging.getLogger(__name__)
 
 
 class History:
@@ -20,8 +23,10 @@ class History:
 
     def cut(self, size_bytes: int) -> None:
         """Drop what was written after the checkpoint that noted `size_bytes`."""
-        if self._path.exists() or size_bytes:
+        if self._path.exists():
             truncate(self._path, size_bytes)
+        elif size_bytes:
+            log.warning("%s is gone; it begins anew", self._path)
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Append `record` as one line."""

@@ -12,6 +12,7 @@ __all__ = ["differences", "run_identity"]
 # These may change from session to session: they alter neither weights nor scores.
 _FREE = frozenset(
     {
+        "data.palette",
         "data.path",
         "data.timeout_s",
         "train.num_workers",

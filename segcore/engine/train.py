@@ -97,9 +97,11 @@ def train(
 def complete_config(config: Config, entry: Entry[ModelSpec], dataset: Dataset) -> Config:
     """Fill in what the dataset decides, so that the saved configuration needs nothing else."""
     root = Path(config.data.path or "").resolve()
-    data = config.data.model_copy(
-        update={"path": str(root), "num_classes": len(dataset.class_names)}
-    )
+    names, colours = tuple(dataset.class_names), getattr(dataset, "class_colours", ())
+    update = {"path": str(root), "num_classes": len(names), "class_names": names}
+    if config.data.palette is None and any(colour is not None for colour in colours):
+        update["palette"] = tuple(colours)
+    data = config.data.model_copy(update=update)
     model = config.model.model_copy(update={"name": entry.name})
     return config.model_copy(update={"data": data, "model": model})
 

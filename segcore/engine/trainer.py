@@ -23,6 +23,7 @@ from paddle import nn
 from tqdm import tqdm
 
 from segcore.checkpoint import pdparams
+from segcore.data.tally import Tally
 from segcore.engine.ema import WeightAverage
 from segcore.engine.evaluate import evaluate
 from segcore.engine.optimizer import create_optimizer
@@ -114,6 +115,7 @@ class Trainer:
         decay = train.ema_decay
         self.average = None if decay is None else WeightAverage(network, decay)
         self.state = TrainState()
+        self.tally = Tally()
         self._saved_step: int | None = None
         self._saved_at = time.monotonic()
         self._logged_at = time.monotonic()
@@ -143,6 +145,8 @@ class Trainer:
                 for batch in self.train_batches.epoch(epoch, start=start):
                     with _memory_errors(self.config):
                         losses = self._step(batch)
+                    if epoch == 0:  # later epochs only repeat what is wrong with the images
+                        self._tally_warnings(batch)
                     progress.update()
                     progress.set_postfix(loss=f"{losses['loss']:.4f}", refresh=False)
                     self._after_step()
@@ -189,6 +193,13 @@ class Trainer:
             self._evaluate()
         elif step % every.save == 0 or self._is_overdue():
             self._save()
+
+    def _tally_warnings(self, batch: Any) -> None:
+        for codes, source in zip(batch.warnings, batch.sources, strict=True):
+            self.tally.add(codes, source)
+        if self.state.step == self.intervals.epoch:
+            for line in self.tally.lines():
+                log.warning("%s", line)
 
     def _is_finished(self) -> bool:
         patience = self.config.train.patience

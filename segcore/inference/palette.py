@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
-__all__ = ["voc_palette"]
+__all__ = ["class_palette", "voc_palette"]
 
 
 @lru_cache(maxsize=8)
@@ -24,4 +25,13 @@ def voc_palette(num_classes: int) -> np.ndarray:
             colours[:, channel] |= ((numbers >> (3 * bit + channel)) & 1) << (7 - bit)
     palette: np.ndarray = colours.astype(np.uint8)
     palette.setflags(write=False)  # it is shared by all callers
+    return palette
+
+
+def class_palette(colours: Sequence[tuple[int, int, int] | None]) -> np.ndarray:
+    """Give (classes, 3) uint8 with `colours` for the first classes, and VOC's where one is None."""
+    palette: np.ndarray = voc_palette(max(256, len(colours))).copy()
+    for number, colour in enumerate(colours):
+        if colour is not None:
+            palette[number] = colour
     return palette

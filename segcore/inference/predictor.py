@@ -11,6 +11,7 @@ import numpy as np
 from segcore.data.transforms.build import Pipeline, build_transforms
 from segcore.errors import DataError, RequestError
 from segcore.inference.inputs import ImageInput, PredictInput, expand_inputs
+from segcore.inference.palette import class_palette
 from segcore.inference.result import SegmentationResult
 from segcore.tasks.sample import Sample
 
@@ -47,6 +48,8 @@ class Predictor:
         self.facts = facts or {}
         self.batch_size = self.config.predict.batch_size if batch_size is None else batch_size
         self.target_size = self.config.predict.target_size if target_size is None else target_size
+        colours = self.config.data.palette
+        self._palette = None if colours is None else class_palette(colours)
         self._pipeline(self.target_size)  # a wrong size is better refused before any work
 
     def predict(
@@ -95,6 +98,7 @@ class Predictor:
                 class_names=self.task.class_names,
                 facts={**self.facts, "target_size": _as_json(size)},
                 overlay_alpha=self.config.predict.overlay_alpha,
+                palette=self._palette,
             )
 
     def _load(

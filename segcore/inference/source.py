@@ -82,7 +82,8 @@ def _from_weights(weights: Path) -> FoundModel:
             "weights belong to; `segcore config show MODEL` prints one to start from"
         )
     config = _read_config(config_file)
-    return FoundModel(ModelSource(weights=weights, config=config), config)
+    names = config.data.class_names
+    return FoundModel(ModelSource(weights=weights, config=config), config, names)
 
 
 def _config_above(weights: Path) -> Path | None:

@@ -6,7 +6,7 @@ convolution `piontwise_conv` (sic), because published weights carry these names.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from paddle import nn
 
@@ -24,8 +24,9 @@ def same_padding(kernel_size: int, dilation: int = 1) -> int:
 class ConvBN(nn.Layer):
     """Convolve, then normalise by batch.
 
-    `padding` is in pixels; None keeps the size at stride 1. `bias` is the convolution's own, which
-    the batch norm makes redundant but which some published weights have.
+    `padding` is in pixels; None keeps the size at stride 1, and "same" is Paddle's own rule, which
+    at stride 2 pads even sizes on their far side only (and forgets the dilation). `bias` is the
+    convolution's own, which the batch norm makes redundant but which some published weights have.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class ConvBN(nn.Layer):
         kernel_size: int = 3,
         *,
         stride: int = 1,
-        padding: int | None = None,
+        padding: int | Literal["same"] | None = None,
         dilation: int = 1,
         groups: int = 1,
         bias: bool = True,
@@ -89,6 +90,7 @@ class SeparableConvBNReLU(nn.Layer):
         out_channels: int,
         kernel_size: int = 3,
         *,
+        stride: int = 1,
         padding: int | None = None,
         dilation: int = 1,
         bias: bool = True,
@@ -99,6 +101,7 @@ class SeparableConvBNReLU(nn.Layer):
             in_channels,
             in_channels,
             kernel_size,
+            stride=stride,
             padding=padding,
             dilation=dilation,
             groups=in_channels,
@@ -107,5 +110,5 @@ class SeparableConvBNReLU(nn.Layer):
         self.piontwise_conv = ConvBNReLU(in_channels, out_channels, 1, bias=pointwise_bias)
 
     def forward(self, x: Any) -> Any:
-        """Map (N, in_channels, H, W) to (N, out_channels, H, W)."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
         return self.piontwise_conv(self.depthwise_conv(x))

@@ -18,12 +18,13 @@ def spatial_size(x: Any) -> Any:
     return x.shape[2:] if paddle.in_dynamic_mode() else paddle.shape(x)[2:]
 
 
-def resize(x: Any, size: Any, mode: str = "bilinear") -> Any:
-    """Resize (N, C, H, W) to `size` (H, W), pixel centres aligned and corners not.
+def resize(x: Any, size: Any, mode: str = "bilinear", *, align_corners: bool = False) -> Any:
+    """Resize (N, C, H, W) to `size` (H, W).
 
-    Where the size is right already, which both modes leave exactly as it is, nothing is done.
+    The edges of the image stay in place, or with `align_corners` (bilinear only) the centres of
+    its outermost pixels. Where the size is right already, which all of them leave exactly as it
+    is, nothing is done.
     """
     if paddle.in_dynamic_mode() and list(x.shape[2:]) == list(size):
         return x
-    # "nearest" takes no align_corners=True; False is the default of every mode
-    return functional.interpolate(x, size, mode=mode, align_corners=False)
+    return functional.interpolate(x, size, mode=mode, align_corners=align_corners)
