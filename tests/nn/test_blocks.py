@@ -30,6 +30,21 @@ def test_a_separable_block_has_its_biases_apart():
     assert "depthwise_conv._conv.bias" not in keys
 
 
+@pytest.mark.parametrize(("size", "first_seen"), [(8, 0), (9, -1)])
+def test_padding_same_looks_at_even_sizes_from_the_first_pixel_on(size, first_seen):
+    block = ConvBNReLU(1, 1, 3, stride=2, padding="same", bias=False)
+    block._conv.weight.set_value(np.eye(9, dtype=np.float32)[0].reshape(1, 1, 3, 3))
+    columns = paddle.arange(1.0, size + 1).expand([1, 1, size, size])
+    seen = block._conv(columns)[0, 0, 1].numpy()
+    assert seen.tolist()[:3] == [max(0, first_seen + step + 1) for step in (0, 2, 4)]
+
+
+def test_a_separable_block_strides_in_its_depthwise_half():
+    block = SeparableConvBNReLU(2, 3, stride=2)
+    assert list(block.depthwise_conv(paddle.zeros([1, 2, 9, 12])).shape) == [1, 2, 5, 6]
+    assert list(block(paddle.zeros([1, 2, 9, 12])).shape) == [1, 3, 5, 6]
+
+
 def test_a_resize_to_the_same_size_is_the_tensor_itself():
     x = paddle.rand([1, 2, 4, 5])
     assert resize(x, [4, 5]) is x
@@ -38,6 +53,12 @@ def test_a_resize_to_the_same_size_is_the_tensor_itself():
 def test_a_resize_aligns_the_centres_of_pixels():
     x = paddle.to_tensor([[[[0.0, 1.0]]]])
     assert resize(x, [1, 4]).numpy().ravel().tolist() == [0.0, 0.25, 0.75, 1.0]
+
+
+def test_a_resize_with_aligned_corners_keeps_the_outermost_pixels():
+    x = paddle.to_tensor([[[[0.0, 1.0]]]])
+    resized = resize(x, [1, 5], align_corners=True)
+    assert resized.numpy().ravel().tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
 
 
 @pytest.mark.parametrize("build", [stdc1, stdc2])
