@@ -5,7 +5,6 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 DEMO ?= demo
-ITERS ?= 300
 
 .PHONY: setup demo test test-slow lint wheels contract clean
 
@@ -18,7 +17,7 @@ $(VENV)/.ready: pyproject.toml $(PLUGINS:=/pyproject.toml)
 	touch $@
 
 demo: setup
-	PATH="$(abspath $(BIN)):$$PATH" DEMO="$(DEMO)" ITERS="$(ITERS)" sh docs/demo.sh
+	PATH="$(abspath $(BIN)):$$PATH" DEMO="$(DEMO)" sh docs/demo.sh
 
 test: setup
 	$(BIN)/python -m pytest -m "not slow"
