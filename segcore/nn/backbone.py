@@ -37,12 +37,12 @@ class Backbone(nn.Layer):
         raise NotImplementedError
 
     def channels_at(self, indices: Sequence[int]) -> list[int]:
-        """Give the channels of the features that a head chooses.
+        """Give the channels of the features that a head chooses; negative indices count back.
 
-        Raises ConfigError for an index beyond the last feature.
+        Raises ConfigError for an index beyond the last feature, or before the first.
         """
         count = len(self.feature_channels)
-        if max(indices) >= count:
+        if max(indices) >= count or min(indices) < -count:
             raise ConfigError(
                 f"backbone_indices {list(indices)}: the backbone {type(self).__name__} has {count} "
                 f"features, numbered 0 to {count - 1}. Choose among them, or another backbone."

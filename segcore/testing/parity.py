@@ -7,7 +7,7 @@ hang on its name alone, on both sides.
 
 A reference is three files in a folder: `NAME.layout.json.gz` with `entries` [key, shape, dtype] and
 `fill_scale`, `NAME.npz` with logits, and `NAME.json` with `num_classes`, `tolerance` and
-`training`.
+`training`. Where the logits of a network are not known, there is no `NAME.npz`.
 """
 
 from __future__ import annotations
@@ -60,11 +60,13 @@ class Reference:
 
     @classmethod
     def read(cls, folder: Path, name: str) -> Reference:
-        """Read the three files of `name` in `folder`."""
+        """Read the files of `name` in `folder`."""
         layout = json.loads(gzip.decompress((folder / f"{name}.layout.json.gz").read_bytes()))
         record = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
-        with np.load(folder / f"{name}.npz") as arrays:
-            outputs = dict(arrays)
+        outputs: dict[str, np.ndarray] = {}
+        if (folder / f"{name}.npz").exists():
+            with np.load(folder / f"{name}.npz") as arrays:
+                outputs.update(arrays)
         return cls(
             name,
             [(key, list(shape), dtype) for key, shape, dtype in layout["entries"]],
@@ -169,8 +171,11 @@ def check_outputs(network: nn.Layer, reference: Reference) -> dict[str, float]:
     """Fill the network and compare its eval-mode logits; give the distances.
 
     Distances are relative L2 and largest difference of subsampled logits, and the share of pixels
-    of another class. Raises CheckFailed when one is beyond the reference's tolerance.
+    of another class. Raises CheckFailed when one is beyond the reference's tolerance, or when the
+    reference knows no logits.
     """
+    if not reference.outputs:
+        raise CheckFailed(f"{reference.name}: the reference has no logits to compare with")
     fill_network(network, reference.fill_scale)
     network.eval()
     distances: dict[str, float] = {}

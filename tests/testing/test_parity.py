@@ -93,6 +93,14 @@ def test_another_loss_is_noticed(reference):
         check_training(Network(), reference, "case", lambda *both: [1.001 * mean_loss(*both)[0]])
 
 
+def test_where_no_logits_are_known_none_pass(reference, tmp_path):
+    (tmp_path / "Net.npz").unlink()
+    without = Reference.read(tmp_path, "Net")
+    check_layout(Network(), without)
+    with pytest.raises(CheckFailed, match="no logits"):
+        check_outputs(Network(), without)
+
+
 def test_a_missing_key_is_named(reference):
     network = Network()
     del network.bn
