@@ -23,7 +23,8 @@ class WeightAverage:
     def __init__(self, network: nn.Layer, decay: float) -> None:
         self._network = network
         self._decay = decay
-        self._trained = {key for key, p in network.named_parameters() if not p.stop_gradient}
+        # by the tensor's own name, since a layer that stands in the network twice has two keys
+        self._trained = {p.name for p in network.parameters() if not p.stop_gradient}
         self._average = {key: value.clone() for key, value in network.state_dict().items()}
 
     def update(self, step: int) -> None:
@@ -31,7 +32,7 @@ class WeightAverage:
         decay = min(self._decay, (1 + step) / (10 + step))
         with paddle.no_grad():
             for key, value in self._network.state_dict().items():
-                if key in self._trained:
+                if value.name in self._trained:
                     average = self._average[key]
                     average.set_value(average * decay + value * (1.0 - decay))
                 else:
