@@ -21,6 +21,7 @@ __all__ = [
     "PredictConfig",
     "ScheduleConfig",
     "Section",
+    "SlidingConfig",
     "TrainConfig",
 ]
 
@@ -220,12 +221,33 @@ class TrainConfig(Section):
         return self
 
 
+class SlidingConfig(Section):
+    """Windows that slide over images, for networks that are at their best on one size."""
+
+    crop: Size = Field(description="Size of a window: [width, height] in px")
+    stride: Size | None = Field(
+        None, description="Distance of neighbours: [across, down] in px; null is without overlap"
+    )
+
+    @model_validator(mode="after")
+    def _leaves_no_gaps(self) -> SlidingConfig:
+        if self.stride is not None and any(map(int.__gt__, self.stride, self.crop)):
+            raise ValueError(
+                f"stride {list(self.stride)} leaves gaps between windows of {list(self.crop)}: "
+                "give at most the size of a window"
+            )
+        return self
+
+
 class EvalConfig(Section):
     """How a network is evaluated; predictions use the same transforms."""
 
     batch_size: int = Field(1, ge=1, description="Images at once, where their sizes agree")
     transforms: Components = Field(
         (Component(type="Normalize"),), description="What happens to an image before the network"
+    )
+    sliding: SlidingConfig | None = Field(
+        None, description="Sliding windows {crop, stride}; null takes each image whole"
     )
     metrics: Annotated[tuple[Component, ...], Field(strict=False, min_length=1)] = Field(
         (Component(type="SegmentationMetrics"),), description="What is measured"

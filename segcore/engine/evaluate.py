@@ -123,6 +123,7 @@ def evaluate_model(
     with evaluation_loader(config, dataset, catalogue, num_workers) as loader:
         metrics = evaluate(session, task, _with_progress(loader))
     seconds = time.perf_counter() - begun
+    sliding = config.eval.sliding
     result = {
         "done_flag": True,
         "model_name": config.model.name,
@@ -131,6 +132,7 @@ def evaluate_model(
         "split": split,
         "runtime": used,
         "device": str(choice),
+        "sliding": None if sliding is None else sliding.model_dump(mode="json"),
         "images": len(dataset),
         "images_per_second": round(len(dataset) / seconds, 2),
         "best": config.eval.best,

@@ -57,12 +57,19 @@ def create_model(
 def choose_runtime(
     wanted: str, source: ModelSource, catalogue: Catalogue, *, use_hpip: bool = False
 ) -> tuple[str, Runtime]:
-    """Find the runtime of the name `wanted`, or the first that runs `source`."""
+    """Find the runtime of the name `wanted`, or for `auto` the first that runs `source`.
+
+    Sliding windows average logits, which exported graphs do not give: where the weights are at
+    hand as well, `auto` takes the network itself for them.
+    """
     if use_hpip and source.export_dir is None:
         raise RequestError(
             "high-performance inference runs exported graphs, and there is none here: make one "
             "with `segcore export`"
         )
+    config = source.config if source.weights is not None else None
+    if wanted == "auto" and not use_hpip and config is not None and config.eval.sliding is not None:
+        wanted = "eager"
     if wanted != "auto":
         spec = catalogue.runtimes.find(wanted).spec
         return spec.name, spec.load_target()()

@@ -50,6 +50,8 @@ class Predictor:
         self.target_size = self.config.predict.target_size if target_size is None else target_size
         colours = self.config.data.palette
         self._palette = None if colours is None else class_palette(colours)
+        sliding = self.config.eval.sliding
+        self._sliding = None if sliding is None else sliding.model_dump(mode="json")
         self._pipeline(self.target_size)  # a wrong size is better refused before any work
 
     def predict(
@@ -96,7 +98,7 @@ class Predictor:
                 image=pixels,
                 label_map=self._narrowed(labels),
                 class_names=self.task.class_names,
-                facts={**self.facts, "target_size": _as_json(size)},
+                facts={**self.facts, "target_size": _as_json(size), "sliding": self._sliding},
                 overlay_alpha=self.config.predict.overlay_alpha,
                 palette=self._palette,
             )

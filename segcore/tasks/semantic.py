@@ -14,6 +14,7 @@ from segcore.nn.losses.sum import SumOfLosses
 from segcore.tasks.batch import SemanticBatch, collate_semantic
 from segcore.tasks.restore import restore_class_map, restore_logits
 from segcore.tasks.sample import Sample
+from segcore.tasks.sliding import SlidingWindows
 from segcore.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -55,8 +56,12 @@ class SemanticTask(Task):
         """Give a class map (H, W), uint8 or uint16, for each sample, in its original size.
 
         Neighbours of one size run as one batch. A session that gives logits has them resized
-        before the decision, which is finer than resizing class maps.
+        before the decision, which is finer than resizing class maps. Where the configuration
+        says so, the images are run in sliding windows.
         """
+        sliding = self.config.eval.sliding
+        if sliding is not None:
+            session = SlidingWindows(session, sliding.crop, sliding.stride or sliding.crop)
         predictions: list[np.ndarray] = []
         for _, neighbours in groupby(samples, key=lambda sample: sample.image.shape):
             group = list(neighbours)

@@ -12,6 +12,7 @@ CASES = [
         "[{type: Crop, crop_size: 3}, {type: ResizeStepScaling, scale: 1e-9, x: [a, {b: no}]}]",
     ),
     ("model.options={backbone: 'a: b', channels: 3}", "data.label_map={255: 1, 7: 0}"),
+    ("eval.sliding={crop: [64, 32], stride: [48, 32]}",),
     ("data.path='/tmp/no # \\ \"x\" é'", "train.learning_rate=1e-7", "train.epochs=3"),
     ('data.path="\\n\\u2028\\x1b"', "predict.target_size=-1", "train.observers=[{type: CSVLog}]"),
 ]

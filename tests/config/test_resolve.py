@@ -149,3 +149,21 @@ def test_thousands_of_problems_are_counted_and_few_are_printed(resolve):
     with pytest.raises(ConfigError, match="has 5000 problems") as caught:
         resolve(text)
     assert "and 4950 more" in str(caught.value)
+
+
+def test_windows_of_a_recipe_can_be_changed_and_switched_off(resolve, recipe):
+    recipe("eval: {sliding: {crop: [64, 32], stride: [48, 32]}}")
+    changed = resolve(None, "eval.sliding.stride=[8, 8]", model="WithRecipe").config.eval.sliding
+    assert (changed.crop, changed.stride) == ((64, 32), (8, 8))
+    assert resolve(None, "eval.sliding=null", model="WithRecipe").config.eval.sliding is None
+
+
+def test_windows_are_asked_for_by_one_option(resolve):
+    sliding = resolve(None, "eval.sliding.crop=[64, 32]").config.eval.sliding
+    assert (sliding.crop, sliding.stride) == ((64, 32), None)
+
+
+def test_windows_with_gaps_between_them_are_refused(problems):
+    (problem,) = problems("eval: {sliding: {crop: [64, 32], stride: [48, 33]}}")
+    assert "eval.sliding" in problem
+    assert "leaves gaps" in problem

@@ -139,3 +139,37 @@ def test_a_runtime_that_cannot_run_the_model_says_why(colour_run):
 def test_an_unknown_runtime_is_refused(colour_run):
     with pytest.raises(UnknownNameError, match="padle"):
         create_model(model_dir=colour_run, device="cpu", runtime="padle")
+
+
+@pytest.fixture
+def sliding_run(colour_run, tmp_path):
+    """A run whose configuration asks for sliding windows; the export has that of `colour_run`."""
+    run = shutil.copytree(colour_run, tmp_path / "run")
+    text = (run / "config.yaml").read_text()
+    assert "sliding: null" in text
+    windows = "sliding: {crop: [10, 10], stride: [6, 6]}"
+    (run / "config.yaml").write_text(text.replace("sliding: null", windows))
+    description = run / "best_model/inference/inference.yml"
+    text = description.read_text()
+    assert "sliding: null" in text
+    description.write_text(text.replace("sliding: null", windows))
+    return run
+
+
+def test_windows_average_logits_where_the_weights_are_at_hand(sliding_run, stripes, stripe_classes):
+    (result,) = create_model(model_dir=sliding_run, device="cpu").predict(stripes)
+    np.testing.assert_array_equal(result.label_map, stripe_classes)
+    assert result.json["runtime"] == "eager"
+    assert result.json["sliding"] == {"crop": [10, 10], "stride": [6, 6]}
+
+
+def test_windows_slide_over_exported_graphs_too(sliding_run, stripes, stripe_classes):
+    model = create_model(model_dir=sliding_run, device="cpu", runtime="paddle")
+    (result,) = model.predict(stripes)
+    np.testing.assert_array_equal(result.label_map, stripe_classes)
+    assert result.json["runtime"] == "paddle"
+
+
+def test_results_say_that_no_windows_were_used(colour_run, stripes):
+    (result,) = create_model(model_dir=colour_run, device="cpu").predict(stripes)
+    assert result.json["sliding"] is None

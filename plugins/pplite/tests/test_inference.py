@@ -7,7 +7,7 @@ import paddle
 import pytest
 
 from segcore import build_model
-from segcore.inference.sliding import AugmentedViews, SlidingWindows
+from segcore.tasks.sliding import AugmentedViews, SlidingWindows
 from segcore.tasks.restore import restore_logits
 from segcore.testing.parity import Reference, fill_network, reference_image
 

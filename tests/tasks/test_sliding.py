@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segcore.errors import RequestError
-from segcore.inference.sliding import AugmentedViews, SlidingWindows, window_starts
+from segcore.tasks.sliding import AugmentedViews, SlidingWindows, spans, window_starts
 
 
 class Echo:
@@ -70,10 +70,32 @@ def test_every_scale_is_seen_in_every_flip():
     assert echo.sizes == [(4, 7), (4, 7), (8, 13), (8, 13)]
 
 
-def test_a_model_that_gives_class_maps_is_refused():
-    class ClassMaps:
-        def run(self, inputs):
-            return [inputs["x"].argmax(axis=1)]
+class Decided:
+    """A session whose class maps are the first channel of its input, with a wrong border."""
 
+    def run(self, inputs):
+        classes = inputs["x"][:, 0].astype(np.int32)
+        classes[:, 0] = classes[:, -1] = classes[:, :, 0] = classes[:, :, -1] = -1
+        return [classes]
+
+
+def test_class_maps_of_windows_meet_in_the_middle_of_their_overlap():
+    images = np.arange(40 * 50, dtype=np.float32).reshape(1, 1, 40, 50)
+    classes = SlidingWindows(Decided(), (20, 16), (12, 10)).run({"x": images})[0]
+    assert classes.dtype == np.int32
+    # only the border of the image itself is wrong: no window's border is nearest to any pixel
+    np.testing.assert_array_equal(classes[:, 1:-1, 1:-1], images[:, 0, 1:-1, 1:-1])
+    assert (classes[0, 0] == -1).all()
+
+
+@given(side=st.integers(1, 400), crop=st.integers(1, 400), data=st.data())
+def test_each_pixel_has_one_owner_within_its_window(side, crop, data):
+    windows = spans(side, crop, data.draw(st.integers(1, crop)))
+    owned = [pixel for window in windows for pixel in range(side)[window.own]]
+    assert owned == list(range(side))
+    assert all(w.start <= w.own_start < w.own_stop <= w.stop for w in windows)
+
+
+def test_views_of_a_model_that_gives_class_maps_are_refused():
     with pytest.raises(RequestError, match="runtime eager"):
-        SlidingWindows(ClassMaps(), (8, 8), (8, 8)).run({"x": noise(1, 3, 16, 16)})
+        AugmentedViews(Decided()).run({"x": noise(1, 3, 16, 16)})

@@ -1,13 +1,13 @@
 """Finer ways to run a network: by windows that slide over the image, and by averaged views of it.
 
-Both wrap a session that gives logits, and are sessions themselves, so that
-`task.infer(SlidingWindows(session, ...), samples)` works like any other.
+Both wrap a session and are sessions themselves, so that a task runs them like any other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from dataclasses import dataclass
+from itertools import pairwise, product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,14 +18,16 @@ from segcore.tasks.restore import restore_logits
 if TYPE_CHECKING:
     from segcore.protocols import InferenceSession
 
-__all__ = ["AugmentedViews", "SlidingWindows", "window_starts"]
+__all__ = ["AugmentedViews", "SlidingWindows", "Span", "spans", "window_starts"]
 
 
 class SlidingWindows:
-    """Run windows of `crop_size` (width, height), `stride` apart, and average where they overlap.
+    """Run windows of `crop_size` (width, height), `stride` apart, and join what they give.
 
     The windows cover the image exactly: the last of a row or column is moved back to its border.
-    An image smaller than a window is one window. Raises RequestError for strides that leave gaps.
+    An image smaller than a window is one window. Where windows overlap, logits are averaged; of
+    class maps, as exported graphs give them, each pixel takes the window whose middle is nearest.
+    Raises RequestError for strides that leave gaps.
     """
 
     def __init__(
@@ -42,22 +44,26 @@ class SlidingWindows:
         self._stride = stride
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
-        """Give the averaged logits (N, C, H, W) of the one input (N, channels, H, W)."""
+        """Give logits (N, C, H, W) or class maps (N, H, W) of the one input (N, channels, H, W)."""
         name, images = next(iter(inputs.items()))
         height, width = images.shape[2:]
         (crop_w, crop_h), (stride_w, stride_h) = self._crop_size, self._stride
+        rows, columns = spans(height, crop_h, stride_h), spans(width, crop_w, stride_w)
         total: np.ndarray | None = None
         count = np.zeros((height, width), np.float32)
-        for top, left in product(
-            window_starts(height, crop_h, stride_h), window_starts(width, crop_w, stride_w)
-        ):
-            window = np.s_[..., top : top + crop_h, left : left + crop_w]
-            logits = _logits(self._session, {name: images[window]})
+        for row, column in product(rows, columns):
+            window = np.s_[..., row.start : row.stop, column.start : column.stop]
+            output = _run(self._session, {name: images[window]})
             if total is None:
-                total = np.zeros((*logits.shape[:2], height, width), np.float32)
-            total[window] += logits
+                total = np.zeros((*output.shape[:-2], height, width), output.dtype)
+            if output.ndim == 3:
+                total[..., row.own, column.own] = output[..., row.own_inside, column.own_inside]
+                continue
+            total[window] += output
             count[window] += 1
-        return [] if total is None else [total / count]
+        if total is None or total.ndim == 3:
+            return [] if total is None else [total]
+        return [total / count]
 
 
 class AugmentedViews:
@@ -98,18 +104,57 @@ class AugmentedViews:
                 yield np.ascontiguousarray(scaled[..., ::down, ::across]), down, across
 
 
+@dataclass(frozen=True)
+class Span:
+    """A window along one side of the image: from `start` to `stop`, in pixels.
+
+    Of what it shares with its neighbours, it owns what is nearer to its own middle: all of
+    `own_start` to `own_stop`.
+    """
+
+    start: int
+    stop: int
+    own_start: int
+    own_stop: int
+
+    @property
+    def own(self) -> slice:
+        """What the window owns, in the image."""
+        return slice(self.own_start, self.own_stop)
+
+    @property
+    def own_inside(self) -> slice:
+        """What the window owns, within the window."""
+        return slice(self.own_start - self.start, self.own_stop - self.start)
+
+
+def spans(side: int, crop: int, stride: int) -> list[Span]:
+    """Lay windows along a side of the image."""
+    crop = min(crop, side)
+    starts = window_starts(side, crop, stride)
+    seams = [(before + crop + after) // 2 for before, after in pairwise(starts)]
+    return [
+        Span(start, start + crop, own_start, own_stop)
+        for start, own_start, own_stop in zip(starts, [0, *seams], [*seams, side], strict=True)
+    ]
+
+
 def window_starts(side: int, crop: int, stride: int) -> list[int]:
     """Give where windows start along a side of the image, in pixels; they cover it exactly."""
     last = max(side - crop, 0)
     return [*range(0, last, stride), last]
 
 
+def _run(session: InferenceSession, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    return session.run({name: np.ascontiguousarray(array) for name, array in inputs.items()})[0]
+
+
 def _logits(session: InferenceSession, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
-    output = session.run({name: np.ascontiguousarray(array) for name, array in inputs.items()})[0]
+    output = _run(session, inputs)
     if output.ndim != 4:
         raise RequestError(
-            "sliding windows and augmented views need logits, but the model is exported with the "
-            "decision in its graph: run it with the runtime eager"
+            "augmented views need logits, but the model is exported with the decision in its "
+            "graph: run it with the runtime eager"
         )
     return output
 
