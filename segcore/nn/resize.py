@@ -18,7 +18,8 @@ def spatial_size(x: Any) -> Any:
     return x.shape[2:] if paddle.in_dynamic_mode() else paddle.shape(x)[2:]
 
 
-def resize(x: Any, size: Any, mode: str = "bilinear", *, align_corners: bool = False) -> Any:
+# align_corners is no keyword-only argument: Paddle 3.1 forgets their defaults when it traces
+def resize(x: Any, size: Any, mode: str = "bilinear", align_corners: bool = False) -> Any:
     """Resize (N, C, H, W) to `size` (H, W).
 
     The edges of the image stay in place, or with `align_corners` (bilinear only) the centres of
