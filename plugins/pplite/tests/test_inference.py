@@ -7,8 +7,8 @@ import paddle
 import pytest
 
 from segcore import build_model
-from segcore.tasks.sliding import AugmentedViews, SlidingWindows
 from segcore.tasks.restore import restore_logits
+from segcore.tasks.sliding import AugmentedViews, SlidingWindows
 from segcore.testing.parity import Reference, fill_network, reference_image
 
 DATA = Path(__file__).parent / "data"
