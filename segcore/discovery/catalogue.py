@@ -81,8 +81,8 @@ class Catalogue:
     def clash(self, plugin: Plugin) -> str | None:
         """Say which names of `plugin` another one offers, too; None when there are none.
 
-        Of several plugins with a name, only those that come after the first get the blame, so that
-        a clash costs one line.
+        Each of several plugins with a name is told of, since nobody can say whose mistake it is;
+        segcore's own components keep their names and need not be.
         """
         return self._clashes.get(plugin.found)
 
@@ -90,12 +90,13 @@ class Catalogue:
     def _clashes(self) -> dict[FoundPlugin, str]:
         shared: dict[FoundPlugin, list[str]] = {}
         for registry in self.registries().values():
-            for name, (first, *others) in registry.clashes().items():
-                how = "keeps it" if first.is_builtin else "offers it, too"
-                for entry in others:
-                    if entry.plugin is not first.plugin:
+            for name, rivals in registry.clashes().items():
+                for entry in rivals:
+                    others = [e for e in rivals if e.plugin is not entry.plugin]
+                    if others and not entry.is_builtin:
+                        how = "keeps it" if others[0].is_builtin else "offers it, too"
                         shared.setdefault(entry.plugin.found, []).append(
-                            f"{registry.kind} {name!r} ({first.plugin.distribution} {how}; "
+                            f"{registry.kind} {name!r} ({others[0].plugin.distribution} {how}; "
                             f"write {entry.qualified})"
                         )
         return {

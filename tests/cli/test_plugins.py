@@ -34,7 +34,9 @@ def test_info_as_text_shows_the_import_time(capsys):
         ("builtim", 2, "no plugin 'builtim' is installed; there is builtin"),
     ],
 )
-def test_info_on_a_plugin_that_is_not_there(capsys, name, code, text):
+def test_info_on_a_plugin_that_is_not_there(capsys, monkeypatch, name, code, text):
+    monkeypatch.setattr("segcore.discovery.catalogue.find_plugins", lambda: [])
+    monkeypatch.setattr("segcore.discovery.catalogue._catalogues", {})
     assert run(["plugins", "info", name]) == code
     assert text in capsys.readouterr().err
 

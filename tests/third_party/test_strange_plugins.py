@@ -48,12 +48,13 @@ def test_a_qualified_name_finds_either(site):
     assert record["distribution"] == "segcore-two"
 
 
-def test_a_clash_costs_one_line(site):
+def test_a_clash_costs_each_plugin_one_line(site):
     site.install("one", models("A", "B"))
     site.install("two", models("A", "B"))
     lines = site.segcore("models").stderr.splitlines()
-    assert len(lines) == 1
-    assert "plugin 'two' (segcore-two 1.0): offers a name that is taken" in lines[0]
+    assert len(lines) == 2
+    for name, line in zip(("one", "two"), lines, strict=True):
+        assert f"plugin '{name}' (segcore-{name} 1.0): offers a name that is taken" in line
 
 
 def test_two_distributions_with_one_entry_point_name_both_load(site):
