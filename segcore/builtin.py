@@ -17,6 +17,7 @@ from segcore.plugin import (
     RuntimeSpec,
     TaskSpec,
     TransformSpec,
+    WeightsSpec,
     hookimpl,
 )
 
@@ -52,6 +53,62 @@ _LOSSES = {
     "MultiClassFocalLoss": ("focal", "Focal loss for any number of classes"),
 }
 
+# the place of what builds a backbone, its option model, what it is, and its other spellings
+_BACKBONES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
+    "STDC1": ("stdc:stdc1", "Backbone", "Short-term dense concatenation network, small", ()),
+    "STDC2": ("stdc:stdc2", "Backbone", "Short-term dense concatenation network, large", ()),
+    **{
+        f"ResNet{layers}_vd": (
+            f"resnet_vd:resnet{layers}_vd",
+            "ResNetVd",
+            f"Residual network of {layers} layers, variant D",
+            (),
+        )
+        for layers in (18, 34, 50, 101, 152, 200)
+    },
+    **{
+        f"Xception{layers}": (
+            f"xception:xception{layers}",
+            "Xception",
+            f"Separable convolutions, {layers} layers",
+            (f"Xception{layers}_deeplab",),
+        )
+        for layers in (41, 65, 71)
+    },
+    **{
+        f"MobileNetV2_x{scale}": (
+            f"mobilenet_v2:mobilenet_v2_x{scale.replace('.', '_')}",
+            "MobileNet",
+            f"Inverted residuals, scale {scale}",
+            (f"MobileNetV2_x{scale.replace('.', '_')}",),
+        )
+        for scale in ("0.25", "0.5", "0.75", "1.0", "1.5", "2.0")
+    },
+    **{
+        f"MobileNetV3_{size}_x{scale}": (
+            f"mobilenet_v3:mobilenet_v3_{size}_x{scale}",
+            "MobileNet",
+            f"Inverted residuals with attention, {size}, scale {scale.replace('_', '.')}",
+            (f"MobileNetV3_{size}_x{scale.replace('_', '.')}",),
+        )
+        for size in ("large", "small")
+        for scale in ("0_35", "0_5", "0_75", "1_0", "1_25")
+    },
+}
+
+# addresses that PaddleSeg's configurations and documents give
+_BACKBONE_WEIGHTS = {
+    "ResNet18_vd": "https://bj.bcebos.com/paddleseg/dygraph/resnet18_vd_ssld_v2.tar.gz",
+    "ResNet50_vd": "https://bj.bcebos.com/paddleseg/dygraph/resnet50_vd_ssld_v2.tar.gz",
+    "ResNet101_vd": "https://bj.bcebos.com/paddleseg/dygraph/resnet101_vd_ssld.tar.gz",
+    "MobileNetV2_x1.0": (
+        "https://paddleseg.bj.bcebos.com/dygraph/backbone/mobilenetv2_x1_0_ssld.tar.gz"
+    ),
+    "MobileNetV3_large_x1_0": (
+        "https://paddleseg.bj.bcebos.com/dygraph/backbone/mobilenetv3_large_x1_0_ssld.tar.gz"
+    ),
+}
+
 _COMMANDS = {
     "train": "Train a model on a dataset",
     "eval": "Measure a trained model",
@@ -85,11 +142,17 @@ def segcore_backbones() -> list[BackboneSpec]:
     return [
         BackboneSpec(
             name=name,
-            target=f"segcore.nn.backbones.stdc:{name.lower()}",
-            options="segcore.nn.backbones.options:BackboneOptions",
-            summary=f"Short-term dense concatenation network, {size}",
+            target=f"segcore.nn.backbones.{target}",
+            options=f"segcore.nn.backbones.options:{options}Options",
+            summary=summary,
+            aliases=aliases,
+            weights=tuple(
+                WeightsSpec(trained_on="IMAGENET", url=url, part="backbone")
+                for url in (_BACKBONE_WEIGHTS.get(name),)
+                if url is not None
+            ),
         )
-        for name, size in (("STDC1", "small"), ("STDC2", "large"))
+        for name, (target, options, summary, aliases) in _BACKBONES.items()
     ]
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from segcore.nn.backbone import Backbone
 
-__all__ = ["build_backbone", "build_model"]
+__all__ = ["backbone_option_names", "build_backbone", "build_model"]
 
 
 def build_model(name: str, num_classes: int = 19, **options: Any) -> paddle.nn.Layer:
@@ -37,3 +37,12 @@ def build_backbone(name: str, **options: Any) -> Backbone:
     require_paddle()
     backbone: Backbone = build_component(get_catalogue().backbones.find(name), options)
     return backbone
+
+
+def backbone_option_names(name: str) -> frozenset[str]:
+    """Name the options that the backbone `name` has, so that a head may choose their defaults.
+
+    Raises UnknownNameError for a name that no installed plugin offers.
+    """
+    options = get_catalogue().backbones.find(name).load_options()
+    return frozenset() if options is None else frozenset(options.model_fields)
