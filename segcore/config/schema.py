@@ -18,6 +18,7 @@ __all__ = [
     "LossTerm",
     "ModelConfig",
     "OptimizerConfig",
+    "ParameterGroup",
     "PredictConfig",
     "ScheduleConfig",
     "Section",
@@ -119,6 +120,16 @@ class DataConfig(Section):
     )
 
 
+class ParameterGroup(Section):
+    """Parameters that learn at a pace of their own."""
+
+    name: str = Field(
+        min_length=1, description="What the names of these parameters contain, such as norm"
+    )
+    learning_rate_factor: float = Field(1.0, ge=0, description="Multiplies the learning rate")
+    weight_decay_factor: float = Field(1.0, ge=0, description="Multiplies the weight decay")
+
+
 class OptimizerConfig(Section):
     """How weights follow gradients."""
 
@@ -130,6 +141,9 @@ class OptimizerConfig(Section):
         4e-5, ge=0, description="L2 factor; decoupled from the gradient in adamw"
     )
     clip_norm: float | None = Field(None, gt=0, description="Largest global norm of the gradient")
+    groups: Annotated[tuple[ParameterGroup, ...], Field(strict=False)] = Field(
+        (), description="Parameters with factors of their own; the first group that fits counts"
+    )
 
 
 class ScheduleConfig(Section):
@@ -201,7 +215,7 @@ class TrainConfig(Section):
         (LossTerm(type="CrossEntropyLoss"),), description="Terms of the loss, added"
     )
     output_weights: Annotated[tuple[float, ...], Field(strict=False)] | None = Field(
-        None, description="Factor of each output of the network; null is 1 for all"
+        None, description="Factor of each output of the network; null is the network's own, or 1"
     )
     optimizer: OptimizerConfig = Field(OptimizerConfig(), description="Optimiser")
     schedule: ScheduleConfig = Field(ScheduleConfig(), description="Learning-rate schedule")

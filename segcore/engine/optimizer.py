@@ -8,13 +8,14 @@ the keys of the network's state dict, as `backbone.conv.weight/velocity_0`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import paddle
 from paddle import nn
 
 from segcore.config.schema import OptimizerConfig
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, ConfigError
 
 __all__ = ["create_optimizer", "optimizer_arrays", "restore_optimizer"]
 
@@ -26,10 +27,15 @@ def create_optimizer(
 ) -> paddle.optimizer.Optimizer:
     """Create the optimiser of `config` over the trainable parameters of `network`.
 
-    The learning rate is a number that the loop sets anew before each step.
+    The learning rate is a number that the loop sets anew before each step. Raises ConfigError for
+    a group that no parameter belongs to.
     """
-    parameters = [p for p in network.parameters() if not p.stop_gradient]
-    clip = None if config.clip_norm is None else nn.ClipGradByGlobalNorm(config.clip_norm)
+    parameters = _grouped(config, network)
+    clip: Any = None
+    if config.clip_norm is not None and config.groups:
+        clip = _ClipAllGroups(config.clip_norm, network)
+    elif config.clip_norm is not None:
+        clip = nn.ClipGradByGlobalNorm(config.clip_norm)
     common = {"learning_rate": learning_rate, "parameters": parameters, "grad_clip": clip}
     decay = config.weight_decay
     if config.type == "adamw":
@@ -44,6 +50,48 @@ def create_optimizer(
     if config.type == "momentum":
         return paddle.optimizer.Momentum(momentum=config.momentum, weight_decay=penalty, **common)
     return paddle.optimizer.SGD(weight_decay=penalty, **common)
+
+
+class _ClipAllGroups(nn.ClipGradByGlobalNorm):  # type: ignore[misc]  # Paddle ships no types
+    """Shorten the gradients of all parameters together.
+
+    Paddle's own clips each group of parameters by itself, which lets small groups grow.
+    """
+
+    def __init__(self, clip_norm: float, network: nn.Layer) -> None:
+        super().__init__(clip_norm)
+        self._all = network.parameters()
+
+    def __call__(self, pairs: list[Any]) -> list[Any]:
+        """Scale the gradients in `pairs` of parameter and gradient, which are those of a group."""
+        gradients = [p.grad.astype("float32") for p in self._all if p.grad is not None]
+        norm = paddle.sqrt(paddle.add_n([paddle.sum(g * g) for g in gradients]))
+        scale = self.clip_norm / paddle.clip(norm, min=self.clip_norm)
+        return [(p, None if grad is None else grad * scale.astype(grad.dtype)) for p, grad in pairs]
+
+
+def _grouped(config: OptimizerConfig, network: nn.Layer) -> list[Any]:
+    """List the trainable parameters, in groups as Paddle takes them if `config` has any."""
+    trainable = {key: p for key, p in network.named_parameters() if not p.stop_gradient}
+    if not config.groups:
+        return list(trainable.values())
+    groups = []
+    for index, group in enumerate(config.groups):
+        chosen = [key for key in trainable if group.name in key]
+        if not chosen:
+            raise ConfigError(
+                f"train.optimizer.groups.{index}: the network has no parameter whose name contains "
+                f"{group.name!r} that an earlier group has not taken; correct or remove the group"
+            )
+        groups.append(
+            {
+                "params": [trainable.pop(key) for key in chosen],
+                "learning_rate": group.learning_rate_factor,
+                "weight_decay": config.weight_decay * group.weight_decay_factor,
+            }
+        )
+    rest = {"params": list(trainable.values()), "weight_decay": config.weight_decay}
+    return [*groups, rest] if trainable else groups
 
 
 def optimizer_arrays(
