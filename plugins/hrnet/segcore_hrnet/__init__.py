@@ -1,0 +1,1 @@
+"""HRNet-FCN and OCRNet for segcore, and HRNet as a backbone."""
