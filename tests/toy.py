@@ -9,7 +9,10 @@ def segcore_models():
 
 @hookimpl
 def segcore_losses():
-    return [LossSpec(name="SpoiltLoss", target="toy_network:SpoiltLoss")]
+    return [
+        LossSpec(name="SpoiltLoss", target="toy_network:SpoiltLoss"),
+        LossSpec(name="GreedyLoss", target="toy_network:GreedyLoss"),
+    ]
 
 @hookimpl
 def segcore_metrics():
@@ -27,6 +30,7 @@ NETWORK = '''
 import os
 import signal
 
+import numpy as np
 import paddle
 from paddle import nn
 
@@ -56,6 +60,22 @@ class SpoiltLoss(nn.Layer):
         self.calls += 1
         loss = nn.functional.cross_entropy(logits, labels, axis=1, ignore_index=255)
         return loss * float("nan") if self.calls == int(os.environ["SPOILT_STEP"]) else loss
+
+
+class GreedyLoss(nn.Layer):
+    """Cross entropy that asks for a pebibyte at the step GREEDY_STEP, of GREEDY_OF."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, logits, labels):
+        self.calls += 1
+        if self.calls == int(os.environ["GREEDY_STEP"]):
+            if os.environ["GREEDY_OF"] == "paddle":
+                paddle.zeros([1 << 48])
+            np.ones(1 << 48)
+        return nn.functional.cross_entropy(logits, labels, axis=1, ignore_index=255)
 
 
 class FailingMetric:

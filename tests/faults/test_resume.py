@@ -18,6 +18,7 @@ from segcore.errors import (
     CheckpointError,
     DataError,
     DivergedError,
+    ExhaustedError,
     Interrupted,
 )
 
@@ -145,6 +146,43 @@ def test_weights_that_are_not_finite_are_never_saved(configure, tmp_path):
     with pytest.raises(DivergedError):
         train(config, tmp_path / "run", device="cpu")
     assert not list((tmp_path / "run").glob("checkpoints/step-*"))
+
+
+@pytest.mark.parametrize("of", ["numpy", "paddle"])
+def test_memory_that_runs_out_is_said_in_words_and_leaves_the_state_before(
+    of, configure, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("GREEDY_STEP", "6")
+    monkeypatch.setenv("GREEDY_OF", of)
+    config = configure(*FULL, "train.losses=[{type: GreedyLoss}]")
+    with pytest.raises(ExhaustedError, match=r"train\.batch_size=4 and train\.crop_size=48x48"):
+        train(config, tmp_path / "run", device="cpu")
+    assert (tmp_path / "run" / "checkpoints" / "step-5" / "MANIFEST.json").is_file()
+
+
+def test_a_full_disk_ends_the_run_with_code_4_and_keeps_what_was_saved(toy_site, shapes, tmp_path):
+    room = tmp_path / "small"
+    room.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(room)],
+        capture_output=True,
+        check=False,
+    )
+    if mounted.returncode != 0:
+        pytest.skip("mounting a file system takes rights that are not there")
+    try:
+        command = [sys.executable, "-m", "segcore", *COMMAND, "-o", "train.iters=400"]
+        command += ["-o", "save.keep=50", "--data", str(shapes), "--output", str(room / "run")]
+        end = subprocess.run(
+            command, env=toy_site.environment(), capture_output=True, text=True, check=False
+        )
+        assert end.returncode == 4, end.stderr
+        assert "MiB free" in end.stderr
+        from segcore.checkpoint.store import CheckpointStore
+
+        assert CheckpointStore(room / "run").load().step > 0
+    finally:
+        subprocess.run(["umount", str(room)], check=True)
 
 
 def test_an_evaluation_that_crashes_leaves_the_checkpoint_of_its_step(configure, tmp_path):
