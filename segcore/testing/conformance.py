@@ -35,7 +35,8 @@ class Subject:
     `outputs` counts the outputs in training. Sizes (H, W) are rounded up to multiples of the
     network's `size_divisor`, if it has one. `without_gradient` lists patterns of parameter names
     that training need not reach. `tolerance` bounds how far an image's logits may hang on its
-    batch, relative to the largest logit.
+    batch, relative to the largest logit. `loss(outputs, labels)` is for a network whose outputs in
+    training are no logits: it reduces them, as they are, against labels (N, H, W).
     """
 
     model: str
@@ -46,6 +47,7 @@ class Subject:
     sizes: tuple[tuple[int, int], ...] = ((64, 64), (65, 97), (33, 130))
     without_gradient: tuple[str, ...] = ()
     tolerance: float = 1e-4
+    loss: Callable[[Any, Any], Any] | None = None
 
     def build(self, num_classes: int | None = None, seed: int = 0) -> nn.Layer:
         """Build the model with weights drawn from `seed`."""
@@ -143,6 +145,8 @@ def _gives_the_declared_number_of_outputs_in_training(subject: Subject) -> None:
             len(outputs) == subject.outputs,
             f"{len(outputs)} outputs in training, not {subject.outputs}",
         )
+    if subject.loss is not None:
+        return
     for index, output in enumerate(outputs):
         _require(
             list(output.shape) == [2, subject.num_classes, *size],
@@ -303,9 +307,12 @@ def _step(subject: Subject, network: nn.Layer) -> float:
     """Run one training step up to the gradients; give the loss, summed over the outputs."""
     network.train()
     size = _sizes(subject, network)[0]
-    labels = subject.labels(size).unsqueeze(1)
-    outputs = _outputs(network(subject.images(size)))
-    losses = [nn.functional.cross_entropy(output, labels, axis=1) for output in outputs]
-    loss = sum(losses[1:], losses[0])
+    labels, outputs = subject.labels(size), network(subject.images(size))
+    if subject.loss is not None:
+        loss = subject.loss(outputs, labels)
+    else:
+        labels = labels.unsqueeze(1)
+        losses = [nn.functional.cross_entropy(y, labels, axis=1) for y in _outputs(outputs)]
+        loss = sum(losses[1:], losses[0])
     loss.backward()
     return float(loss)

@@ -67,6 +67,12 @@ class BlowsUp(Good):
         return [y / paddle.zeros([1]) for y in super().forward(images)]
 
 
+class GivesMappingInTraining(Good):
+    def forward(self, images):
+        logits = super().forward(images)
+        return {"logits": logits[0]} if self.training else logits
+
+
 @pytest.fixture
 def report(monkeypatch):
     """Run the kit on a class as if a plugin offered it."""
@@ -105,6 +111,13 @@ def test_a_wrong_number_of_outputs_is_noticed(report):
     outcome = report(Good, outputs=3)
     assert len(outcome.problems) == 1
     assert "1 outputs in training, not 3" in outcome.problems[0]
+
+
+def test_outputs_that_are_no_logits_come_with_a_loss_of_their_own(report):
+    def loss(outputs, labels):
+        return nn.functional.cross_entropy(outputs["logits"], labels.unsqueeze(1), axis=1)
+
+    assert report(GivesMappingInTraining, outputs=1, loss=loss).problems == []
 
 
 def test_declared_parameters_may_go_without_gradient(report):

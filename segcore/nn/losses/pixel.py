@@ -5,7 +5,7 @@ Everything here has the shape (N, 1, H, W), or (N, C, H, W) for what differs bet
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import paddle
@@ -28,12 +28,18 @@ class PixelLabels:
     `index` holds the class (N, 1, H, W), int64, with `ignore_index` where the pixel is ignored;
     `valid` is 1.0 where the pixel counts and 0.0 where it does not. With `is_binary` a single
     channel of logits tells two classes apart. Raises SegcoreError when the sizes differ, LabelError
-    for a class that does not exist.
+    for a class that does not exist, ConfigError where the network gives no logits in training but
+    a mapping, which is for a loss of its own.
     """
 
     def __init__(
         self, logits: Any, labels: Any, ignore_index: int, *, is_binary: bool = False
     ) -> None:
+        if isinstance(logits, Mapping):
+            raise ConfigError(
+                f"train.losses: this network gives no logits in training, but "
+                f"{', '.join(map(str, logits))}: use the loss of its recipe alone."
+            )
         if len(labels.shape) == 3:
             labels = labels.unsqueeze(1)
         if list(labels.shape) != [logits.shape[0], 1, *logits.shape[2:]]:
