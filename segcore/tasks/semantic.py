@@ -36,10 +36,15 @@ class SemanticTask(Task):
         self.criterion = SumOfLosses.from_config(config, catalogue)
 
     def losses(self, network: nn.Layer, batch: SemanticBatch) -> Mapping[str, paddle.Tensor]:
-        """Give the weighted sum over losses and outputs as `loss`, and each term by its name."""
+        """Give the weighted sum over losses and outputs as `loss`, and each term by its name.
+
+        A network may say by an attribute `output_weights` what its outputs weigh where
+        `train.output_weights` does not.
+        """
         images = paddle.to_tensor(batch.images)
         labels = paddle.to_tensor(batch.labels.astype(np.int64, copy=False))
-        terms: Mapping[str, paddle.Tensor] = self.criterion(network(images), labels)
+        own_weights = getattr(network, "output_weights", None)
+        terms: Mapping[str, paddle.Tensor] = self.criterion(network(images), labels, own_weights)
         return terms
 
     def inference_network(self, network: nn.Layer) -> nn.Layer:

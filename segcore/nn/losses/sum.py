@@ -31,7 +31,7 @@ class Term:
 class SumOfLosses(nn.Layer):
     """Apply every term to every output of a network and add everything up.
 
-    `output_weights` has one factor for each output; None is 1 for all of them.
+    `output_weights` has one factor for each output; None leaves them to the network.
     """
 
     def __init__(
@@ -55,15 +55,19 @@ class SumOfLosses(nn.Layer):
             terms.append(Term(term.type, loss, term.coef))
         return cls(terms, config.train.output_weights)
 
-    def forward(self, outputs: Any, labels: Any) -> Mapping[str, Any]:
+    def forward(
+        self, outputs: Any, labels: Any, own_weights: Sequence[float] | None = None
+    ) -> Mapping[str, Any]:
         """Give the sum as `loss`, and each term's weighted part of it under the term's name.
 
-        `outputs` is a tensor (N, C, H, W) or a sequence of them, `labels` is (N, H, W). The parts
-        are detached; there are none where a single term would repeat the sum. A second term of
-        one name is told apart by `_2`. Raises ConfigError when `output_weights` does not fit.
+        `outputs` is a tensor (N, C, H, W) or a sequence of them, `labels` is (N, H, W), and
+        `own_weights` are the network's factors of its outputs, which count where there are no
+        `output_weights`; without either the factors are 1. The parts are detached; there are none
+        where a single term would repeat the sum. A second term of one name is told apart by `_2`.
+        Raises ConfigError when the weights do not fit.
         """
         outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
-        weights = self._weights(len(outputs))
+        weights = self._weights(len(outputs), own_weights)
         parts: dict[str, Any] = {}
         for term in self.terms:
             values = [
@@ -79,18 +83,19 @@ class SumOfLosses(nn.Layer):
             return {"loss": total}
         return {"loss": total, **{name: part.detach() for name, part in parts.items()}}
 
-    def _weights(self, count: int) -> tuple[float, ...]:
-        if self.output_weights is None:
+    def _weights(self, count: int, own_weights: Sequence[float] | None) -> Sequence[float]:
+        weights = own_weights if self.output_weights is None else self.output_weights
+        if weights is None:
             return (1.0,) * count
-        if len(self.output_weights) != count:
+        if len(weights) != count:
             raise ConfigError(
-                f"train.output_weights has {len(self.output_weights)} values "
-                f"{list(self.output_weights)}, but the network has {count} outputs in training: "
-                f"give one factor for each, or leave it out for 1 everywhere."
+                f"train.output_weights has {len(weights)} values "
+                f"{list(weights)}, but the network has {count} outputs in training: "
+                f"give one factor for each, or leave it out for those of the network."
             )
-        if not any(self.output_weights):
+        if not any(weights):
             raise ConfigError("train.output_weights: all are 0, so nothing would be learnt.")
-        return self.output_weights
+        return weights
 
 
 def _free_name(name: str, taken: Mapping[str, Any]) -> str:

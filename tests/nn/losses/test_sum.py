@@ -59,6 +59,17 @@ def test_output_weights_must_fit_the_network(outputs, labels):
         total(outputs, labels)
 
 
+def test_a_network_may_weigh_its_outputs_itself(outputs, labels):
+    total = SumOfLosses([Term("CE", CrossEntropyLoss())])(outputs, labels, (1.0, 0.25))["loss"]
+    first, second = (float(CrossEntropyLoss()(output, labels)) for output in outputs)
+    assert float(total) == pytest.approx(first + 0.25 * second)
+
+
+def test_configured_weights_win_over_those_of_the_network(outputs, labels):
+    total = SumOfLosses([Term("CE", CrossEntropyLoss())], [0.0, 1.0])(outputs, labels, (1.0, 0.25))
+    assert float(total["loss"]) == float(CrossEntropyLoss()(outputs[1], labels))
+
+
 def test_an_output_of_weight_zero_is_left_out(outputs, labels):
     total = SumOfLosses([Term("CE", CrossEntropyLoss())], [0.0, 1.0])(outputs, labels)["loss"]
     assert float(total) == float(CrossEntropyLoss()(outputs[1], labels))
