@@ -1,0 +1,37 @@
+"""What segcore-fastscnn offers: data only, nothing heavy is imported."""
+
+from __future__ import annotations
+
+from segcore.plugin import ModelSpec, WeightsSpec, hookimpl
+
+_PADDLESEG = "https://paddleseg.bj.bcebos.com/dygraph"
+
+
+@hookimpl
+def segcore_models() -> tuple[ModelSpec, ...]:
+    """Declare FastSCNN."""
+    return (
+        ModelSpec(
+            name="FastSCNN",
+            summary="Real-time segmentation of large images with 1.4 million parameters",
+            target="segcore_fastscnn.fast_scnn:FastSCNN",
+            options="segcore_fastscnn.config:FastSCNNOptions",
+            recipe="segcore_fastscnn:recipes/fastscnn_cityscapes.yaml",
+            weights=(
+                WeightsSpec(
+                    trained_on="CITYSCAPES",
+                    url=f"{_PADDLESEG}/cityscapes/fastscnn_cityscapes_1024x1024_160k/model.pdparams",
+                    num_classes=19,
+                ),
+            ),
+            parameters=1_420_342,
+            paper="https://arxiv.org/abs/1902.04502",
+            licence="Apache-2.0",
+            tags=("real-time", "cnn"),
+            published={
+                "cityscapes_val_miou": 0.6931,
+                "input": "1024x1024 crops",
+                "source": "PaddleSeg configs/fastscnn",
+            },
+        ),
+    )
