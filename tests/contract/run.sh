@@ -1,4 +1,5 @@
-# Install the wheels of the folder $1 into an empty environment and run the contract tests there.
+# Test the wheels of the folder $1 in an empty environment away from the checkout, in three stages:
+# the core alone, then with its plugins, then with Paddle.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -6,9 +7,18 @@ wheels=$(cd "$1" && pwd)
 room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT
 
+install() { "$room/env/bin/python" -m pip install --quiet "$@"; }
+check() { (cd "$room/tests" && "$room/env/bin/python" -m pytest -p no:cacheprovider "$@"); }
+
 "${PYTHON:-python3}" -m venv "$room/env"
-"$room/env/bin/python" -m pip install --quiet --upgrade pip
-"$room/env/bin/python" -m pip install --quiet "${PADDLE:-paddlepaddle}" setuptools pytest "$wheels"/*.whl
-cp "$here"/test_*.py "$room/"
-cd "$room"
-"$room/env/bin/python" -m pytest --import-mode=importlib -p no:cacheprovider "$room"
+mkdir "$room/tests"
+cp "$here"/*.py "$room/tests/"
+unset PYTHONPATH SEGCORE_DISABLE_PLUGINS
+
+install --upgrade pip
+install pytest "$wheels"/segcore-*.whl
+check test_core_alone.py
+install "$wheels"/*.whl
+check test_without_paddle.py
+install "${PADDLE:-paddlepaddle}" "$(ls "$wheels"/segcore-*.whl)[cpu]"
+check test_wheels.py test_wrong_requests.py
