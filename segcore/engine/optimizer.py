@@ -102,7 +102,9 @@ def optimizer_arrays(
     # the longest name first, so that no name is taken for the beginning of another one
     names = sorted(key_of, key=len, reverse=True)
     arrays = {}
-    for full_name, value in optimizer.state_dict().items():
+    # Paddle 2.6 keeps what was restored apart until the first step, and hands out nothing
+    state = optimizer.state_dict() or getattr(optimizer, "_accumulators_holder", {})
+    for full_name, value in state.items():
         name = next((n for n in names if full_name.startswith(n + "_")), None)
         if name is not None:
             suffix = full_name[len(name) + 1 :]
