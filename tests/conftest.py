@@ -134,7 +134,7 @@ def configure(toys, shapes):
     """Give what makes a configuration of the toy network from `key=value` texts."""
     from segcore.config.resolve import resolve_config
 
-    def make(*overrides, model="Toy"):
+    def make(*overrides, model="Toy", data=shapes):
         settings = (
             "train.iters=8",
             "train.batch_size=4",
@@ -144,7 +144,7 @@ def configure(toys, shapes):
             "train.eval_interval=4",
             *overrides,
         )
-        return resolve_config(model, None, settings, {"data.path": str(shapes)}, toys).config
+        return resolve_config(model, None, settings, {"data.path": str(data)}, toys).config
 
     return make
 

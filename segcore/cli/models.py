@@ -10,13 +10,15 @@ import click
 from segcore.cli.messages import printable
 from segcore.cli.table import print_json, print_table
 from segcore.discovery.catalogue import get_catalogue
-from segcore.errors import UnknownNameError
+from segcore.errors import RequestError, UnknownNameError
 
 if TYPE_CHECKING:
     from segcore.discovery.catalogue import Entry
     from segcore.specs import ModelSpec
 
 __all__ = ["models_command"]
+
+_MEASURED_CLASSES = 19  # of Cityscapes, for which models publish their sizes
 
 
 @click.group("models", invoke_without_command=True)
@@ -50,17 +52,48 @@ def models_command(ctx: click.Context, task: str | None, everything: bool, as_js
 
 @models_command.command("show")
 @click.argument("name")
+@click.option(
+    "--size",
+    type=(click.IntRange(min=1), click.IntRange(min=1)),
+    metavar="W H",
+    help="Build the model, and count parameters and FLOPs for an image of this size.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show_command(name: str, as_json: bool) -> None:
-    """Describe the model NAME: options, recipe, weights, published results."""
+def show_command(name: str, size: tuple[int, int] | None, as_json: bool) -> None:
+    """Describe the model NAME: options, recipe, weights, published results.
+
+    A multiply-add counts as one FLOP. Convolutions and linear layers are counted, for 19 classes.
+    """
     entry = get_catalogue().models.find(name)
     record = _record(entry)
     options = entry.load_options()
     record["options"] = {} if options is None else options.model_json_schema()
+    if size is not None:
+        record["measured"] = _measure(entry, size)
     if as_json:
         print_json(record)
     else:
         _print_model(record)
+
+
+def _measure(entry: Entry[ModelSpec], size: tuple[int, int]) -> dict[str, Any]:
+    """Build the model with its default options and count, which needs PaddlePaddle."""
+    if entry.spec.task != "semantic":
+        raise RequestError(
+            f"--size: {entry.name} is a model of the task {entry.spec.task!r}, and FLOPs are "
+            "counted for semantic models only; leave --size out"
+        )
+    from segcore.nn.build import build_model
+    from segcore.nn.flops import count_flops, count_parameters
+
+    network = build_model(entry.qualified, num_classes=_MEASURED_CLASSES)
+    width, height = size
+    return {
+        "size": [width, height],
+        "num_classes": _MEASURED_CLASSES,
+        "parameters": count_parameters(network),
+        "flops": count_flops(network, height, width),
+    }
 
 
 def _known_task(name: str) -> str:
@@ -147,6 +180,16 @@ def _millions(count: int | None) -> str | None:
     return None if count is None else f"{count / 1e6:.2f} M"
 
 
+def _measured_text(measured: dict[str, Any] | None) -> str | None:
+    if measured is None:
+        return None
+    width, height = measured["size"]
+    return (
+        f"{measured['flops'] / 1e9:.2f} GFLOPs for {width} x {height} pixels, "
+        f"{_millions(measured['parameters'])} parameters, {measured['num_classes']} classes"
+    )
+
+
 def _print_model(record: dict[str, Any]) -> None:
     lines = [f"{record['name']}: {record['summary']}".rstrip(": "), ""]
     facts = {
@@ -158,6 +201,7 @@ def _print_model(record: dict[str, Any]) -> None:
         "licence": record["licence"],
         "tags": ", ".join(record["tags"]),
         "recipe": record["recipe"],
+        "measured": _measured_text(record.get("measured")),
     }
     lines += [f"{key:12} {value}" for key, value in facts.items() if value]
     lines += [f"{'published':12} {key}: {value}" for key, value in record["published"].items()]

@@ -34,6 +34,7 @@ __all__ = ["train_command"]
     is_flag=True,
     help="Resume although settings, data, versions or device changed.",
 )
+@click.option("--no-check", is_flag=True, help="Begin without a look at every sample.")
 @click.option("--iters", type=int, help="Length in iterations (train.iters).")
 @click.option("--epochs", type=int, help="Length in epochs (train.epochs).")
 @click.option("--batch-size", type=int, help="Images per iteration (train.batch_size).")
@@ -54,6 +55,7 @@ def train_command(
     device: str,
     resume: bool,
     accept_changes: bool,
+    no_check: bool,
     iters: int | None,
     epochs: int | None,
     batch_size: int | None,
@@ -89,6 +91,7 @@ def train_command(
             device=device,
             resume=resume,
             accept_changes=accept_changes,
+            check=not no_check,
             catalogue=catalogue,
         )
     best = result["models"]["best"]

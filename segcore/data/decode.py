@@ -22,7 +22,7 @@ from segcore.config.schema import DataConfig
 from segcore.data.header import Header, read_header
 from segcore.errors import ConfigError, ImageError
 
-__all__ = ["decode_image", "orient", "with_pillow"]
+__all__ = ["check_image", "decode_image", "orient", "with_pillow"]
 
 _Result = TypeVar("_Result")
 
@@ -69,6 +69,21 @@ def decode_image(
         if image.shape[0] == image.shape[1]:
             codes.append("rotated-square")
     return image, tuple(codes)
+
+
+def check_image(data: bytes, source: str, config: DataConfig | None = None) -> tuple[int, int]:
+    """Give (H, W) of the upright image without decoding it. Raises ImageError as far as seen.
+
+    What only a decoder notices, damage inside the picture, is left to it.
+    """
+    config = config or DataConfig()
+    header = read_header(data, source)
+    _check_header(header, source, config)
+    if not header.is_complete:
+        decode_image(data, source, config)  # knows how much is missing, and how much may be
+    if header.orientation >= 5:  # a quarter turn
+        return header.width, header.height
+    return header.height, header.width
 
 
 def _check_header(header: Header, source: str, config: DataConfig) -> None:

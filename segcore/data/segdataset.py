@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from segcore.config.schema import Config, DataConfig
-from segcore.data.decode import decode_image
+from segcore.data.decode import check_image, decode_image
 from segcore.data.label import check_label_values, decode_label, map_label
 from segcore.data.listfile import ClassList, Row, read_class_list, read_rows
 from segcore.data.paths import inside, printable, read_file
@@ -98,12 +98,22 @@ class SegDataset:
                 self._read(row.image, self._sizes[2 * index]), printable(row.image), self.config
             )
             label = self._load_label(row, self._sizes[2 * index + 1])
-            _check_size(image, label, row)
+            _check_size(image.shape[:2], label, row)
         except DataError as error:
             raise type(error)(f"{error} ({self._list.name}, line {row.line})") from error
         if (label == self.config.ignore_index).all():
             codes = (*codes, "ignored-label")
         return Sample(image, label, index, self.describe(index), warnings=codes)
+
+    def check(self, index: int) -> None:
+        """Raise DataError where `load` would, but for damage inside the picture; much quicker."""
+        row = self._rows[index]
+        try:
+            image = self._read(row.image, self._sizes[2 * index])
+            size = check_image(image, printable(row.image), self.config)
+            _check_size(size, self._load_label(row, self._sizes[2 * index + 1]), row)
+        except DataError as error:
+            raise type(error)(f"{error} ({self._list.name}, line {row.line})") from error
 
     def _load_label(self, row: Row, size: int) -> np.ndarray:
         shown = printable(row.label)
@@ -283,8 +293,8 @@ def count_classes(root: Path, config: DataConfig) -> int:
     return highest + 1
 
 
-def _check_size(image: np.ndarray, label: np.ndarray, row: Row) -> None:
-    height, width = image.shape[:2]
+def _check_size(size: tuple[int, ...], label: np.ndarray, row: Row) -> None:
+    height, width = size
     if label.shape == (height, width):
         return
     hint = "Save both in one size."

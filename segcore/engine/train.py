@@ -17,6 +17,7 @@ from segcore.checkpoint.runfolder import RunFolder
 from segcore.checkpoint.store import CheckpointStore, claim_run_id, open_best
 from segcore.checkpoint.weights import load_into, read_weights
 from segcore.config.render import render_config
+from segcore.data.check import require_sound
 from segcore.data.dataset import open_dataset
 from segcore.data.loader import Loader
 from segcore.data.sampler import Sampler
@@ -54,13 +55,15 @@ def train(
     device: str = "auto",
     resume: bool = False,
     accept_changes: bool = False,
+    check: bool = True,
     catalogue: Catalogue | None = None,
 ) -> dict[str, Any]:
     """Train what `config` describes into the folder `output`; give what train_result.json holds.
 
     With `resume` a stopped training goes on, and a new one begins where there is none. A run whose
     configuration, data, versions or kind of device changed is refused with the differences, unless
-    `accept_changes`. Raises SegcoreError; whatever it is, the run can be resumed afterwards.
+    `accept_changes`. A new training looks at every sample first, unless `check` is off. Raises
+    SegcoreError; whatever it is, the run can be resumed afterwards.
     """
     if catalogue is None:
         from segcore.discovery.catalogue import get_catalogue
@@ -91,7 +94,7 @@ def train(
                 entry=entry,
                 catalogue=catalogue,
             )
-            return run.execute(accept_changes=accept_changes)
+            return run.execute(accept_changes=accept_changes, check=check)
 
 
 def complete_config(config: Config, entry: Entry[ModelSpec], dataset: Dataset) -> Config:
@@ -148,14 +151,14 @@ class _Run:
             entry, len(self.task.class_names), config.model.options
         )
 
-    def execute(self, *, accept_changes: bool) -> dict[str, Any]:
+    def execute(self, *, accept_changes: bool, check: bool) -> dict[str, Any]:
         """Train to the end, export the best model, and give the result."""
         from segcore.engine.observers import create_observers
 
         observers = create_observers(self.config, self.catalogue)
         with self._loaders() as (train_batches, eval_batches):
             trainer = self._create_trainer(train_batches, eval_batches, observers)
-            self._begin(trainer, accept_changes=accept_changes)
+            self._begin(trainer, accept_changes=accept_changes, check=check)
             observers.started(self.config, self.folder.path)
             state = trainer.run()
         result = self._finish(state)
@@ -200,9 +203,11 @@ class _Run:
             observers=observers,
         )
 
-    def _begin(self, trainer: Trainer, *, accept_changes: bool) -> None:
+    def _begin(self, trainer: Trainer, *, accept_changes: bool, check: bool) -> None:
         """Go on from the newest sound checkpoint, or begin anew where there is none."""
         if self.store.newest() is None:
+            if check and self.config.data.on_bad_sample == "fail":
+                require_sound(self.datasets)
             if self.config.train.pretrained is not None:
                 self._load_pretrained(self.config.train.pretrained)
             trainer.start(self.identity)

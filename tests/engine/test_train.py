@@ -1,7 +1,9 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from segcore.checkpoint.weights import read_weights
 from segcore.config.load import read_yaml
@@ -169,3 +171,13 @@ def test_the_csv_observer_writes_a_row_an_evaluation(configure, tmp_path):
     rows = (tmp_path / "run" / "evaluations.csv").read_text().splitlines()
     assert rows[0].startswith("event,step,miou")
     assert [row.split(",")[1] for row in rows[1:]] == ["4", "8"]
+
+
+def test_a_bad_sample_is_refused_before_the_first_step(configure, tmp_path, shapes):
+    data = shutil.copytree(shapes, tmp_path / "data")
+    label = data / (data / "train.txt").read_text().splitlines()[-1].split()[1]
+    Image.fromarray(np.full((64, 64), 21, np.uint8)).save(label)
+    config = configure("train.iters=1", data=data)
+    with pytest.raises(DataError, match=r"train\.txt, line 16"):
+        train(config, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "config.yaml").exists()

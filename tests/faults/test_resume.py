@@ -113,8 +113,7 @@ def test_a_change_is_taken_on_when_asked_for(configure, monkeypatch, tmp_path, c
 
 def test_other_data_is_refused(configure, monkeypatch, tmp_path, shapes):
     data = shutil.copytree(shapes, tmp_path / "data")
-    config = configure(*FULL, f"data.path={data}")
-    config = config.model_copy(update={"data": config.data.model_copy(update={"path": str(data)})})
+    config = configure(*FULL, data=data)
     stop_at([3], config, tmp_path / "run", monkeypatch)
     rows = (data / "train.txt").read_text().splitlines()
     (data / "train.txt").write_text("\n".join(rows[:-1]) + "\n")
@@ -209,8 +208,7 @@ def test_a_bad_sample_is_named_with_its_line(configure, tmp_path, shapes):
     data = shutil.copytree(shapes, tmp_path / "data")
     row = (data / "train.txt").read_text().splitlines()[2]
     (data / row.split()[0]).write_bytes(b"no image at all")
-    config = configure()
-    config = config.model_copy(update={"data": config.data.model_copy(update={"path": str(data)})})
+    config = configure(data=data)
     with pytest.raises(DataError, match=r"train\.txt, line 3"):
         train(config, tmp_path / "run", device="cpu")
 
