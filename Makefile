@@ -2,18 +2,23 @@
 PYTHON ?= python3
 PADDLE ?= paddlepaddle==3.3.1
 VENV ?= .venv
+EXTRAS ?= cpu,safetensors,test,lint
 BIN := $(VENV)/bin
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
 DEMO ?= demo
 
-.PHONY: setup demo test test-slow lint wheels contract clean
+# What training, exporting and predicting rest on, and every model.
+MAIN_PATH := tests/engine tests/nn tests/tasks tests/export tests/inference \
+    tests/faults/test_resume.py $(wildcard plugins/*/tests)
+
+.PHONY: setup demo test test-slow main-path lint wheels contract clean
 
 setup: $(VENV)/.ready
 
 $(VENV)/.ready: pyproject.toml $(PLUGINS:=/pyproject.toml)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet "$(PADDLE)" -e ".[cpu,safetensors,test,lint]" $(PLUGINS:%=-e %)
+	$(BIN)/python -m pip install --quiet "$(PADDLE)" -e ".[$(EXTRAS)]" $(PLUGINS:%=-e %)
 	touch $@
 
 demo: setup
@@ -24,6 +29,13 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# The main path on another Paddle, in an environment of its own:
+#     make main-path PADDLE=paddlepaddle==2.6.2 PYTHON=python3.10
+main-path: OTHER = $(VENV)-$(subst ==,-,$(PADDLE))
+main-path:
+	$(MAKE) setup VENV=$(OTHER) EXTRAS=cpu,safetensors,test
+	$(OTHER)/bin/python -m pytest -m "not slow" $(MAIN_PATH)
 
 lint: setup
 	$(BIN)/ruff check .
@@ -42,4 +54,4 @@ contract: wheels
 	PYTHON="$(PYTHON)" PADDLE="$(PADDLE)" sh tests/contract/run.sh dist
 
 clean:
-	rm -rf $(VENV) dist build $(DEMO)
+	rm -rf $(VENV) $(VENV)-* dist build $(DEMO)
