@@ -35,7 +35,7 @@ def test_info_as_text_shows_the_import_time(capsys):
     ],
 )
 def test_info_on_a_plugin_that_is_not_there(capsys, monkeypatch, name, code, text):
-    monkeypatch.setattr("segcore.discovery.catalogue.find_plugins", lambda: [])
+    monkeypatch.setattr("segcore.discovery.catalogue.find_plugins", list)
     monkeypatch.setattr("segcore.discovery.catalogue._catalogues", {})
     assert run(["plugins", "info", name]) == code
     assert text in capsys.readouterr().err
