@@ -1,0 +1,1 @@
+"""DeepLabv3 and DeepLabv3+ for segcore."""
