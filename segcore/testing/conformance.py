@@ -37,6 +37,7 @@ class Subject:
     that training need not reach. `tolerance` bounds how far an image's logits may hang on its
     batch, relative to the largest logit. `loss(outputs, labels)` is for a network whose outputs in
     training are no logits: it reduces them, as they are, against labels (N, H, W).
+    `learning_rate` is what one batch is to be learnt with.
     """
 
     model: str
@@ -48,6 +49,7 @@ class Subject:
     without_gradient: tuple[str, ...] = ()
     tolerance: float = 1e-4
     loss: Callable[[Any, Any], Any] | None = None
+    learning_rate: float = 1e-3
 
     def build(self, num_classes: int | None = None, seed: int = 0) -> nn.Layer:
         """Build the model with weights drawn from `seed`."""
@@ -244,7 +246,7 @@ def _has_finite_gradients(subject: Subject) -> None:
 def _learns_one_batch(subject: Subject) -> None:
     network = subject.build()
     trainable = [parameter for parameter in network.parameters() if not parameter.stop_gradient]
-    optimizer = paddle.optimizer.Adam(1e-3, parameters=trainable)
+    optimizer = paddle.optimizer.Adam(subject.learning_rate, parameters=trainable)
     losses = []
     for _ in range(8):
         losses.append(_step(subject, network))
