@@ -9,6 +9,7 @@ import click
 
 from segcore.cli.messages import printable
 from segcore.cli.table import print_json, print_table
+from segcore.devices.framework import require_paddle
 from segcore.discovery.catalogue import get_catalogue
 from segcore.errors import RequestError, UnknownNameError
 
@@ -83,6 +84,7 @@ def _measure(entry: Entry[ModelSpec], size: tuple[int, int]) -> dict[str, Any]:
             f"--size: {entry.name} is a model of the task {entry.spec.task!r}, and FLOPs are "
             "counted for semantic models only; leave --size out"
         )
+    require_paddle()  # before all that imports paddle, to quieten it
     from segcore.nn.build import build_model
     from segcore.nn.flops import count_flops, count_parameters
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import click
@@ -45,6 +46,7 @@ __all__ = ["train_command"]
 @click.option(
     "--reset-head", is_flag=True, help="Leave out weights that hang on the number of classes."
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def train_command(
     model: str,
     *,
@@ -62,6 +64,7 @@ def train_command(
     learning_rate: float | None,
     weights: str | None,
     reset_head: bool,
+    as_json: bool,
 ) -> None:
     """Train MODEL on a dataset, and keep its best weights with an exported graph.
 
@@ -94,6 +97,9 @@ def train_command(
             check=not no_check,
             catalogue=catalogue,
         )
+    if as_json:
+        click.echo(json.dumps(result, indent=2))
+        return
     best = result["models"]["best"]
     score = "undefined" if best["score"] is None else f"{best['score']:.4f}"
     click.echo(f"{best['metric']} {score} at step {best['step']}")

@@ -114,8 +114,7 @@ def evaluate_model(
     )
     folder = output or (path if path.is_dir() else path.parent)
     prepare_output(folder)
-    dataset = open_dataset(config, split, catalogue)
-    _require_same_classes(config, dataset, path)
+    dataset = _open_for(config, split, catalogue, path)
     task = create_task(config, dataset.class_names, found.task)
     used, engine = choose_runtime(runtime, found.source, catalogue)
     session = engine.load(found.source, choice.device, choice.indices[0])
@@ -143,13 +142,21 @@ def evaluate_model(
     return result
 
 
-def _require_same_classes(config: Config, dataset: Dataset, path: Path) -> None:
-    wanted, found = config.data.num_classes, len(dataset.class_names)
+def _open_for(config: Config, split: str, catalogue: Catalogue, path: Path) -> Dataset:
+    """Open the dataset and make sure that it has the classes of the model at `path`."""
+    wanted = config.data.num_classes
+    # the dataset says itself what it has, unless nobody else can
+    free = config.data.model_copy(
+        update={"num_classes": None if config.data.class_names else wanted}
+    )
+    dataset = open_dataset(config.model_copy(update={"data": free}), split, catalogue)
+    found = len(dataset.class_names)
     if wanted is not None and wanted != found:
         raise DataError(
             f"{config.data.path}: has {found} classes ({', '.join(dataset.class_names[:5])}...), "
-            f"but {path} was trained on {wanted}. Evaluate on a dataset of the same classes."
+            f"but {path} was trained on {wanted}. Measure on a dataset of the same classes."
         )
+    return dataset
 
 
 def _with_progress(loader: Loader) -> Iterable[Sequence[Sample]]:
