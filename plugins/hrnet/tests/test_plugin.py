@@ -20,10 +20,15 @@ def recipe_of(spec):
         return Config.model_validate({"model": {"name": spec.name}, **read_yaml(file)})
 
 
-def test_the_models_are_those_that_the_core_knows_of():
-    offers = [o for o in first_party_offers("model") if o.distribution == "segcore-hrnet"]
+@pytest.mark.parametrize(
+    ("kind", "specs"),
+    [("model", SPECS), ("backbone", segcore_backbones())],
+    ids=["model", "backbone"],
+)
+def test_what_is_offered_is_what_the_core_knows_of(kind, specs):
+    offers = [o for o in first_party_offers(kind) if o.distribution == "segcore-hrnet"]
     known = {offer.name: offer.aliases for offer in offers}
-    assert {spec.name: spec.aliases for spec in SPECS} == known
+    assert {spec.name: spec.aliases for spec in specs} == known
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
