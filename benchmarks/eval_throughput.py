@@ -12,6 +12,7 @@ count, nor does loading the model. The mean IoUs must agree, or the command fail
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -39,6 +40,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    # as Ctrl-C does, a request to end must reach PaddleSeg's process, and the folders
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     os.environ.update(environment(options.threads))  # before Paddle is imported
     with peer_python(options.peer_python) as python, TemporaryDirectory() as folder:
         used = versions(python)

@@ -51,6 +51,8 @@ def main():
     options = parser.parse_args()
     if options.kept is None:
         options.kept = 1.0 if version("paddlepaddle") >= "3" else 1 / 16
+    # as Ctrl-C does, a request to end must reach the training that runs, and the folders
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with peer_python(options.peer_python) as python, TemporaryDirectory() as folder:
         used = versions(python)
         data = draw_data(Path(folder))
@@ -76,7 +78,11 @@ def measure(python, data, output, options):
     for name in ("size", "batch", "workers"):
         theirs += [f"--{name}", getattr(options, name)]
     commands = {"segcore": our_command(data, output, kept, options), "paddleseg": theirs}
-    return {name: images_per_second(command, options) for name, command in commands.items()}
+    speeds = {name: images_per_second(command, options) for name, command in commands.items()}
+    print(
+        ", ".join(f"{name} {speed:.2f} images/s" for name, speed in speeds.items()), file=sys.stderr
+    )
+    return speeds
 
 
 def our_command(data, output, kept, options):
