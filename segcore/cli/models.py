@@ -9,7 +9,7 @@ import click
 
 from segcore.cli.messages import printable
 from segcore.cli.table import print_json, print_table
-from segcore.devices.framework import require_paddle
+from segcore.devices.framework import essence, require_paddle
 from segcore.discovery.catalogue import get_catalogue
 from segcore.errors import RequestError, UnknownNameError
 
@@ -90,11 +90,18 @@ def _measure(entry: Entry[ModelSpec], size: tuple[int, int]) -> dict[str, Any]:
 
     network = build_model(entry.qualified, num_classes=_MEASURED_CLASSES)
     width, height = size
+    try:
+        flops = count_flops(network, height, width)
+    except (OSError, RuntimeError, ValueError) as error:  # what Paddle raises for shapes
+        raise RequestError(
+            f"--size {width} {height}: {entry.name} cannot run on an image of this size: "
+            f"{essence(error)}; try a larger one"
+        ) from error
     return {
         "size": [width, height],
         "num_classes": _MEASURED_CLASSES,
         "parameters": count_parameters(network),
-        "flops": count_flops(network, height, width),
+        "flops": flops,
     }
 
 
@@ -186,8 +193,10 @@ def _measured_text(measured: dict[str, Any] | None) -> str | None:
     if measured is None:
         return None
     width, height = measured["size"]
+    flops = measured["flops"]
+    shown = f"{flops / 1e9:.2f} GFLOPs" if flops >= 1e8 else f"{flops / 1e6:.2f} MFLOPs"
     return (
-        f"{measured['flops'] / 1e9:.2f} GFLOPs for {width} x {height} pixels, "
+        f"{shown} for {width} x {height} pixels, "
         f"{_millions(measured['parameters'])} parameters, {measured['num_classes']} classes"
     )
 

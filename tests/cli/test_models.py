@@ -93,3 +93,56 @@ def test_python_lists_the_same_names():
 def test_a_model_not_installed_ends_with_code_3(capsys):
     assert run(["models", "show", "UNet"]) == 3
     assert "pip install segcore-unet" in capsys.readouterr().err
+
+
+@pytest.fixture
+def countable(monkeypatch):
+    """Beta as a network of one convolution, which wants four rows of pixels."""
+    from paddle import nn
+
+    class Network(nn.Layer):
+        def __init__(self, num_classes):
+            super().__init__()
+            self.conv = nn.Conv2D(3, num_classes, 1, bias_attr=False)
+
+        def forward(self, images):
+            if images.shape[2] < 4:
+                raise ValueError("(InvalidArgument) nothing left of the image")
+            return [self.conv(images)]
+
+    def build(spec, num_classes, options):
+        return Network(num_classes)
+
+    found = FoundPlugin(name="x", value="x", distribution="segcore-x", version="1.5")
+    specs = (
+        ModelSpec(name="Beta", target="a:b"),
+        ModelSpec(name="alpha", target="a:b", task="instance"),
+    )
+    known = Catalogue([Plugin(found=found, status="ok", specs=specs, build_model=build)])
+    for module in ("segcore.cli.models", "segcore.nn.build"):
+        monkeypatch.setattr(f"{module}.get_catalogue", lambda: known)
+
+
+def test_show_counts_what_a_model_computes_at_a_size(output, countable):
+    measured = json.loads(output("show", "Beta", "--size", "40", "25", "--json"))["measured"]
+    assert measured == {
+        "size": [40, 25],
+        "num_classes": 19,
+        "parameters": 57,
+        "flops": 57_000,
+    }
+    assert "0.06 MFLOPs for 40 x 25 pixels" in output("show", "Beta", "--size", "40", "25")
+
+
+def test_a_size_that_a_model_cannot_take_is_refused(output, countable):
+    with pytest.raises(segcore.errors.RequestError, match=r"--size 40 3: Beta .* nothing left"):
+        output("show", "Beta", "--size", "40", "3")
+
+
+def test_sizes_are_for_semantic_models(output, countable):
+    with pytest.raises(segcore.errors.RequestError, match="'instance'"):
+        output("show", "alpha", "--size", "8", "8")
+
+
+def test_show_without_a_size_builds_nothing(output):
+    assert "measured" not in json.loads(output("show", "Beta", "--json"))  # its target is nowhere
