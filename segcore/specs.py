@@ -151,7 +151,11 @@ class BackboneSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class LossSpec(Spec):
-    """Declare a loss: a `paddle.nn.Layer` with `forward(logits, labels)` giving a scalar."""
+    """Declare a loss: a `paddle.nn.Layer` with `forward(logits, labels)` giving a scalar.
+
+    A network that gives a mapping in training instead of logits comes with a loss of its own, whose
+    `forward` takes that mapping.
+    """
 
     kind: ClassVar[str] = "loss"
 
