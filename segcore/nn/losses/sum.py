@@ -61,10 +61,10 @@ class SumOfLosses(nn.Layer):
         """Give the sum as `loss`, and each term's weighted part of it under the term's name.
 
         `outputs` is a tensor (N, C, H, W) or a sequence of them, or a mapping, which goes to every
-        loss as a whole; `labels` is (N, H, W), and `own_weights` are the network's factors of its outputs, which count where there are no
-        `output_weights`; without either the factors are 1. The parts are detached; there are none
-        where a single term would repeat the sum. A second term of one name is told apart by `_2`.
-        Raises ConfigError when the weights do not fit.
+        loss as a whole; `labels` is (N, H, W). `own_weights` are the network's factors of its
+        outputs, which count where there are no `output_weights`; without either the factors are 1.
+        The parts are detached; there are none where a single term would repeat the sum. A second
+        term of one name is told apart by `_2`. Raises ConfigError when the weights do not fit.
         """
         outputs = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
         weights = self._weights(len(outputs), own_weights)
