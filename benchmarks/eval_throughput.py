@@ -40,6 +40,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.images < 20:
+        parser.error("--images: one in five trains the model, four of them a step: give 20 or more")
     # as Ctrl-C does, a request to end must reach PaddleSeg's process, and the folders
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     os.environ.update(environment(options.threads))  # before Paddle is imported
