@@ -8,6 +8,7 @@ import os
 import re
 import sys
 import warnings
+import zlib
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ def _import_quietly() -> Any:
     """Import paddle without its remarks on ccache and on OMP_NUM_THREADS, which are no news."""
     if sys.modules.get("paddle") is not None:
         return sys.modules["paddle"]
+    # Paddle 2.6 brings a zlib of its own, and Python's crashes unless its names are bound before
+    zlib.decompress(zlib.compress(b"segcore"))
     with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         paddle = import_module("paddle")
