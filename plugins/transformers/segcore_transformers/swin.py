@@ -110,8 +110,8 @@ class WindowAttention(nn.Layer):
     def forward(self, windows: Any, mask: Any = None) -> Any:
         """Map (N, windows, L, C) to the same shape; `mask` (windows, 1, L, L) adds to scores."""
         qkv = self.qkv(windows).reshape([0, 0, 0, 3, self.heads, self.head_channels])
-        qkv = qkv.transpose([3, 0, 1, 4, 2, 5])
-        query, key, value = qkv[0], qkv[1], qkv[2]  # (N, windows, heads, L, C / heads)
+        # (N, windows, heads, L, C / heads) each; indexing has a gradient that is seven times slower
+        query, key, value = paddle.unbind(qkv.transpose([3, 0, 1, 4, 2, 5]))
         scores = paddle.matmul(query * self.head_channels**-0.5, key, transpose_y=True)
         scores = scores + self._position_bias()
         if mask is not None:
