@@ -7,17 +7,17 @@ import numpy as np
 import paddle
 import pytest
 
-from segcore.discovery.catalogue import get_catalogue
+from segcore.discovery.catalogue import get_own_catalogue
 from segcore.nn.losses.sum import SumOfLosses, Term
 from segcore.testing.parity import reference_labels
 
 CASES = json.loads((Path(__file__).parent / "data" / "losses.json").read_text())
 SINGLE = [case for case in CASES if case["loss"] != "MixedLoss"]
-NAMES = sorted(entry.name for entry in get_catalogue().losses)
+NAMES = sorted(entry.name for entry in get_own_catalogue().losses)
 
 
 def build(name, **options):
-    return get_catalogue().losses.find(name).load_target()(**options)
+    return get_own_catalogue().losses.find(name).load_target()(**options)
 
 
 def logits_of(case):
@@ -137,7 +137,7 @@ def test_labels_may_carry_a_channel_axis(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_option_model_has_the_names_and_defaults_of_the_loss(name):
-    entry = get_catalogue().losses.find(name)
+    entry = get_own_catalogue().losses.find(name)
     options = dict(entry.load_options()())
     assert options.pop("ignore_index") is None
     loss = entry.load_target()(**options)
