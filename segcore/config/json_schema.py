@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any, Protocol
 
 from segcore.config.components import COMPONENT_LISTS, Entry
 from segcore.config.include import BASE_KEY
 from segcore.config.schema import Config
+from segcore.errors import PluginBrokenError
 
 __all__ = ["ListedCatalogue", "config_json_schema"]
+
+log = logging.getLogger(__name__)
 
 
 class ListedCatalogue(Protocol):
@@ -31,7 +35,8 @@ def config_json_schema(catalogue: ListedCatalogue) -> dict[str, Any]:
     """Give the schema (draft 2020-12) with the names and options of all components.
 
     Names are offered, not enforced, since a file may spell them in other ways or name a component
-    of a plugin that is not installed. Raises PluginBrokenError where options cannot be imported.
+    of a plugin that is not installed. A component whose options cannot be imported is left out,
+    with a warning in the log.
     """
     schema = Config.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -40,16 +45,28 @@ def config_json_schema(catalogue: ListedCatalogue) -> dict[str, Any]:
     paths = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
     schema["properties"][BASE_KEY] = {"description": "Files that this one builds on", **paths}
     definitions = schema["$defs"]
-    _add_models(definitions, list(catalogue.models))
+    _add_models(definitions, _usable(catalogue.models))
     sections = {"train": "TrainConfig", "eval": "EvalConfig"}
     for (section, key), (registry, item_type) in COMPONENT_LISTS.items():
         name = f"{registry}.item"
         if name not in definitions:
-            entries = list(getattr(catalogue, registry))
+            entries = _usable(getattr(catalogue, registry))
             definitions[name] = _item(definitions, registry, entries, item_type.__name__)
         holder = definitions[sections[section]]["properties"][key]
         holder["items"] = {"$ref": f"#/$defs/{name}"}
     return schema
+
+
+def _usable(entries: Iterable[Entry]) -> list[Entry]:
+    usable = []
+    for entry in entries:
+        try:
+            entry.load_options()
+        except PluginBrokenError as error:  # noqa: PERF203  one plugin must not cost the others
+            log.warning("%s: left out of the schema: %s", entry.name, error)
+        else:
+            usable.append(entry)
+    return usable
 
 
 def _item(

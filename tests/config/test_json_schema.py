@@ -62,3 +62,18 @@ def test_every_reference_leads_somewhere(schema):
         node = schema
         for key in reference.removeprefix("#/").split("/"):
             node = node[key]
+
+
+def test_options_that_cannot_be_imported_cost_nobody_else(caplog):
+    from dataclasses import replace
+
+    from segcore.discovery.catalogue import Catalogue, read_catalogue
+    from segcore.plugin import LossSpec
+
+    catalogue = read_catalogue()
+    broken = LossSpec(name="BrokenLoss", target="nowhere:Loss", options="nowhere:Options")
+    stranger = replace(catalogue.plugins[0], specs=(broken,))
+    schema = config_json_schema(Catalogue([*catalogue.plugins, stranger]))
+    assert "losses.DiceLoss" in schema["$defs"]
+    assert "losses.BrokenLoss" not in schema["$defs"]
+    assert "BrokenLoss: left out" in caplog.text
