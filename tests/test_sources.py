@@ -1,8 +1,7 @@
-"""What holds for all sources together: exports, doubles, directions, and whose machine it was."""
+"""What holds for all sources together: exports, directions, and whose machine it was."""
 
 import ast
 import re
-from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +15,6 @@ CORE = sorted((ROOT / "segcore").rglob("*.py"))
 PLUGINS = sorted(ROOT.glob("plugins/*/segcore_*/**/*.py"))
 TEXTS = {".py", ".md", ".toml", ".sh", ".yaml", ".yml", ".json", ".txt", ".cfg", ""}
 PUBLIC_TO_PLUGINS = {"plugin", "nn", "tasks", "testing", "errors", "specs", "protocols"}
-LONG = 6  # lines from which on a body that stands twice is no accident
 
 
 @cache
@@ -72,24 +70,6 @@ def test_the_public_modules_export_what_they_take_from_others(module):
     taken = {name for name in imports(Path(module.__file__)) if name.startswith("segcore.")}
     assert {name.rpartition(".")[2] for name in taken} <= set(module.__all__)
     assert [name for name in module.__all__ if not hasattr(module, name)] == []
-
-
-def bodies(path):
-    """The long functions of a module: where each stands, and its body without the docstring."""
-    for node in ast.walk(parse(path)):
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            continue
-        body = node.body[1:] if ast.get_docstring(node) is not None else node.body
-        if body and body[-1].end_lineno - body[0].lineno + 1 >= LONG:
-            yield f"{name_of(path)}:{node.lineno} {node.name}", "".join(map(ast.dump, body))
-
-
-def test_no_function_stands_twice():
-    places = defaultdict(list)
-    for path in [*CORE, *PLUGINS]:
-        for place, body in bodies(path):
-            places[body].append(place)
-    assert [found for found in places.values() if len(found) > 1] == []
 
 
 @pytest.mark.parametrize("path", PLUGINS, ids=name_of)
