@@ -34,7 +34,12 @@ class Transform(Protocol):
 
 @runtime_checkable
 class Dataset(Protocol):
-    """Samples by index. It travels to worker processes by pickle and must not import paddle."""
+    """Samples by index. It travels to worker processes by pickle and must not import paddle.
+
+    It may also have `check(index)`, which raises DataError where `load` would and is quicker: it is
+    called for every sample before a training begins; `warnings`, lines that are said once; and
+    `class_colours`, a colour (red, green, blue) or None for each class.
+    """
 
     class_names: tuple[str, ...]
 

@@ -105,7 +105,9 @@ def complete_config(config: Config, entry: Entry[ModelSpec], dataset: Dataset) -
     if config.data.palette is None and any(colour is not None for colour in colours):
         update["palette"] = tuple(colours)
     data = config.data.model_copy(update=update)
-    model = config.model.model_copy(update={"name": entry.name})
+    # a qualified name was needed to tell two plugins apart, and will be again
+    name = config.model.name if "/" in config.model.name else entry.name
+    model = config.model.model_copy(update={"name": name})
     return config.model_copy(update={"data": data, "model": model})
 
 

@@ -181,3 +181,10 @@ def test_a_bad_sample_is_refused_before_the_first_step(configure, tmp_path, shap
     with pytest.raises(DataError, match=r"train\.txt, line 16"):
         train(config, tmp_path / "run", device="cpu")
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_a_qualified_name_stays_qualified_in_the_saved_configuration(configure, tmp_path):
+    config = configure("train.iters=1", model="segcore-toy-plugin/Toy")
+    train(config, tmp_path / "run", device="cpu")
+    assert read_yaml(tmp_path / "run" / "config.yaml")["model"]["name"] == config.model.name
+    assert "/" in config.model.name
