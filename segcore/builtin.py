@@ -114,7 +114,7 @@ _COMMANDS = {
     "eval": "Measure a trained model",
     "predict": "Segment images and draw the result",
     "export": "Export a trained model",
-    "data": "Draw, check and convert datasets",
+    "data": "Draw, check, repair, convert and split datasets",
     "models": "List the models at hand, or describe one",
     "plugins": "List, describe, check and start plugins",
     "config": "Show and check configurations",

@@ -1,4 +1,4 @@
-"""`segcore data`: draw datasets."""
+"""`segcore data demo`: draw a dataset to try segcore with."""
 
 from __future__ import annotations
 
@@ -14,15 +14,10 @@ from segcore.errors import OutputError
 if TYPE_CHECKING:
     from segcore.data.demo import Kind
 
-__all__ = ["data_command"]
+__all__ = ["demo_command"]
 
 
-@click.group("data")
-def data_command() -> None:
-    """Draw datasets."""
-
-
-@data_command.command("demo")
+@click.command("demo")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--kind",

@@ -1,0 +1,31 @@
+"""What a check of a dataset finds, in a form that programs and people can act on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+__all__ = ["Finding"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that is wrong, or that its owner should know.
+
+    `code` is stable (`SEG023`), `severity` says whether a training may begin, `file` is the image,
+    label or list that shows it best, relative to the dataset, and `line` its line in the list of
+    its split, from 1, or None. `count` is how many samples have it. `fix` is a command that mends
+    it, or None where none can.
+    """
+
+    code: str
+    severity: Literal["error", "warning"]
+    file: str
+    message: str
+    line: int | None = None
+    count: int = 1
+    fix: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the fields as JSON holds them."""
+        return asdict(self)
