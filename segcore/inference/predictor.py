@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from segcore.data.palette import class_palette
 from segcore.data.transforms.build import Pipeline, build_transforms
 from segcore.errors import DataError, RequestError
 from segcore.inference.inputs import ImageInput, PredictInput, expand_inputs
-from segcore.inference.palette import class_palette
 from segcore.inference.result import SegmentationResult
 from segcore.tasks.sample import Sample
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segcore.checkpoint.files import storage_errors, write_atomic
+from segcore.data.overlay import draw_overlay
 from segcore.errors import OutputError
-from segcore.inference.palette import voc_palette
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -76,20 +76,9 @@ class SegmentationResult:
         Black classes, as the background is by default, leave the image as it is. Borders between
         classes are drawn in full colour.
         """
-        import cv2
         from PIL import Image
 
-        labels = self.label_map
-        palette = self.palette
-        if palette is None:
-            palette = voc_palette(max(256, int(labels.max(initial=0)) + 1))
-        colours = np.take(palette, labels, axis=0)
-        image = np.ascontiguousarray(np.broadcast_to(self.image, colours.shape))
-        alpha = self.overlay_alpha
-        picture = cv2.addWeighted(image, 1 - alpha, colours, alpha, 0)
-        cv2.copyTo(colours, _borders(labels).view(np.uint8), picture)
-        black = ~palette.any(axis=1)
-        cv2.copyTo(image, np.take(black, labels).view(np.uint8), picture)
+        picture = draw_overlay(self.image, self.label_map, self.palette, self.overlay_alpha)
         return Image.fromarray(picture)
 
     def print(self) -> None:
@@ -142,18 +131,6 @@ class SegmentationResult:
         else:
             self.img.save(buffer, "JPEG", quality=_JPEG_QUALITY, comment=OVERLAY_MARK.encode())
         return buffer.getvalue()
-
-
-def _borders(labels: np.ndarray) -> np.ndarray:
-    """Mark the pixels (H, W) whose right or lower neighbour is of another class, and those."""
-    borders = np.zeros(labels.shape, bool)
-    across = labels[:, 1:] != labels[:, :-1]
-    down = labels[1:] != labels[:-1]
-    borders[:, 1:] |= across
-    borders[:, :-1] |= across
-    borders[1:] |= down
-    borders[:-1] |= down
-    return borders
 
 
 def _write(path: Path, data: bytes) -> Path:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segcore.inference.palette import voc_palette
+from segcore.data.palette import voc_palette
 
 # the first classes of VOC, and its colour of borders, as its development kit gives them
 KNOWN = {
