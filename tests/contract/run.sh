@@ -1,5 +1,5 @@
-# Test the wheels of the folder $1 in an empty environment away from the checkout, in three stages:
-# the core alone, then with its plugins, then with Paddle.
+# Test the wheels of the folder $1 in an empty environment away from the checkout, in stages: the core
+# alone, then with all plugins, then with Paddle too, then with each plugin by itself.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -9,6 +9,7 @@ trap 'rm -rf "$room"' EXIT
 
 install() { "$room/env/bin/python" -m pip install --quiet "$@"; }
 check() { (cd "$room/tests" && "$room/env/bin/python" -m pytest -p no:cacheprovider "$@"); }
+plugins() { ls "$wheels"/segcore_*.whl; }
 
 "${PYTHON:-python3}" -m venv "$room/env"
 mkdir "$room/tests"
@@ -22,3 +23,11 @@ install "$wheels"/*.whl
 check test_without_paddle.py
 install "${PADDLE:-paddlepaddle}" "$(ls "$wheels"/segcore-*.whl)[cpu]"
 check test_wheels.py test_wrong_requests.py
+
+names=$(for wheel in $(plugins); do basename "$wheel" | cut -d- -f1; done)
+"$room/env/bin/python" -m pip uninstall --quiet --yes $names
+for name in $names; do
+    install "$wheels/$name"-*.whl
+    check test_plugin_alone.py
+    "$room/env/bin/python" -m pip uninstall --quiet --yes "$name"
+done
