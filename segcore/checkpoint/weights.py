@@ -32,6 +32,7 @@ from segcore.errors import DivergedError, WeightsError
 __all__ = [
     "MatchReport",
     "Shape",
+    "adapt_channels",
     "load_into",
     "match_weights",
     "nearest_layout",
@@ -179,7 +180,8 @@ class MatchReport:
     """How weights compare with what a network expects, name by name.
 
     `wrong_shape` maps a name to (shape found, shape expected); `missing` and `unexpected` map names
-    to their shapes. `left_out` names the arrays that `load_into` was told not to load.
+    to their shapes. `left_out` names the arrays that `load_into` was told not to load, `adapted`
+    those of first layers that it brought to another number of channels.
     """
 
     matched: tuple[str, ...]
@@ -187,6 +189,7 @@ class MatchReport:
     unexpected: Mapping[str, tuple[int, ...]]
     wrong_shape: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]]
     left_out: tuple[str, ...] = ()
+    adapted: tuple[str, ...] = ()
 
     @property
     def fits(self) -> bool:
@@ -266,12 +269,41 @@ def nearest_layout(
     return best if best is not None and scores[best] >= 0.5 else None
 
 
+def adapt_channels(
+    expected: Mapping[str, Shape], found: Mapping[str, Array]
+) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """Bring first layers for images of three channels to the number of channels that is expected.
+
+    A first layer is a kernel (out, 3, h, w) in `found` that is expected as (out, n, h, w). One or
+    two channels each get the sum of the three kernels, divided by n; more take the kernels of red,
+    green and blue in turn, each divided by how often it is taken. So the answer to an image whose
+    channels are all equal stays what it was. Gives all arrays, and the names of those changed.
+    """
+    arrays, adapted = dict(found), []
+    for name, shape in expected.items():
+        kernel, wanted = found.get(name), tuple(int(n) for n in shape)
+        if kernel is None or kernel.ndim != 4 or len(wanted) != 4 or kernel.dtype.kind != "f":
+            continue
+        n = wanted[1]
+        if n == 3 or kernel.shape != (wanted[0], 3, *wanted[2:]):
+            continue
+        if n < 3:
+            changed = np.repeat(kernel.sum(axis=1, keepdims=True, dtype=np.float64), n, axis=1) / n
+        else:
+            turns = np.arange(n) % 3
+            changed = kernel[:, turns] / np.bincount(turns)[turns].reshape(1, n, 1, 1)
+        arrays[name] = changed.astype(kernel.dtype)
+        adapted.append(name)
+    return arrays, tuple(adapted)
+
+
 def load_into(
     state: Mapping[str, Tensor],
     weights: Mapping[str, Array],
     *,
     strict: bool = True,
     reset_head: bool = False,
+    any_channels: bool = False,
     uint16_is_bfloat16: bool = False,
     source: str = "weights",
     model: str = "the model",
@@ -281,11 +313,16 @@ def load_into(
 
     Everything is checked before the first value is set. With `strict=False` missing and unexpected
     arrays are left out; with `reset_head=True` so are arrays that differ in the first axis only and
-    all between the same two numbers of classes. Other shapes never pass, nor does a file of which
-    nothing matches. `nearest_model` names the known model that arrays look like, for the message.
-    Raises WeightsError.
+    all between the same two numbers of classes. `any_channels=True` fits first layers for RGB to
+    images of other channels (see `adapt_channels`). Other shapes never pass, nor does a file of
+    which nothing matches. `nearest_model` names the known model that arrays look like, for the
+    message. Raises WeightsError.
     """
-    report = match_weights({name: tuple(t.shape) for name, t in state.items()}, weights)
+    shapes = {name: tuple(t.shape) for name, t in state.items()}
+    adapted: tuple[str, ...] = ()
+    if any_channels:
+        weights, adapted = adapt_channels(shapes, weights)
+    report = match_weights(shapes, weights)
     problem = _problem(report, strict=strict, reset_head=reset_head)
     if problem is not None:
         guess = nearest_model(weights) if nearest_model else None
@@ -306,7 +343,7 @@ def load_into(
             raise WeightsError(f"{source}: {name!r} did not arrive in {model} as it is in the file")
     left_out = (*report.missing, *report.unexpected, *report.wrong_shape)
     return MatchReport(
-        report.matched, report.missing, report.unexpected, report.wrong_shape, left_out
+        report.matched, report.missing, report.unexpected, report.wrong_shape, left_out, adapted
     )
 
 

@@ -13,6 +13,7 @@ import pytest
 from segcore.checkpoint.bfloat16 import bfloat16_bits, bfloat16_to_float32
 from segcore.checkpoint.pdparams import encode
 from segcore.checkpoint.weights import (
+    adapt_channels,
     load_into,
     match_weights,
     nearest_layout,
@@ -416,3 +417,41 @@ def test_neither_paddle_nor_pickle_is_imported_for_reading():
     )
     path = DATA / "p331-p4.pdparams"
     subprocess.run([sys.executable, "-c", program, str(path)], check=True, timeout=60)
+
+
+# -- channels ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 5, 6, 7, 12])
+def test_a_first_layer_of_other_channels_answers_grey_images_as_before(paddle, channels):
+    rng = np.random.default_rng(1)
+    kernel = rng.standard_normal((8, 3, 3, 3)).astype(np.float32)
+    layer = paddle.nn.Conv2D(channels, 8, 3, bias_attr=False)
+    report = load_into(layer.state_dict(), {"weight": kernel}, any_channels=True)
+    assert report.adapted == ("weight",)
+    grey = rng.standard_normal((1, 1, 9, 9)).astype(np.float32)
+    wanted = paddle.nn.functional.conv2d(
+        paddle.to_tensor(grey.repeat(3, axis=1)), paddle.to_tensor(kernel)
+    )
+    found = layer(paddle.to_tensor(grey.repeat(channels, axis=1)))
+    # sums of at most 108 products in another order
+    np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_further_channels_take_the_kernels_of_the_colours_in_turn():
+    kernel = np.arange(3, dtype=np.float32).reshape(1, 3, 1, 1) + 1
+    arrays, _ = adapt_channels({"weight": (1, 7, 1, 1)}, {"weight": kernel})
+    np.testing.assert_allclose(arrays["weight"].ravel(), [1 / 3, 1, 1.5, 1 / 3, 1, 1.5, 1 / 3])
+
+
+def test_other_shapes_are_not_taken_for_first_layers():
+    arrays = {"a": np.ones((4, 3, 3, 3), np.float32), "b": np.ones((4, 3), np.float32)}
+    expected = {"a": (4, 8, 5, 5), "b": (4, 8)}
+    assert adapt_channels(expected, arrays) == (arrays, ())
+
+
+def test_channels_are_adapted_only_where_that_is_asked_for(paddle):
+    layer = paddle.nn.Conv2D(4, 8, 3, bias_attr=False)
+    kernel = np.ones((8, 3, 3, 3), np.float32)
+    with pytest.raises(WeightsError, match="8x3x3x3 instead of 8x4x3x3"):
+        load_into(layer.state_dict(), {"weight": kernel})
