@@ -60,7 +60,11 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class DatasetFormat(Protocol):
-    """A layout of datasets on disk."""
+    """A layout of datasets on disk.
+
+    It may also have `splits(root)`, the names of the splits that `root` holds; without it, all of
+    `train`, `val` and `test` are expected where a command looks at a whole dataset.
+    """
 
     def detects(self, root: Path) -> bool:
         """Say whether `root` holds a dataset of this layout, by looking at names only."""

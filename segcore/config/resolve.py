@@ -15,7 +15,7 @@ from segcore.config.include import BASE_KEY, read_with_bases
 from segcore.config.load import Document, parse_document
 from segcore.config.merge import Layers, Origin, key_path
 from segcore.config.problem import Problem, explain, raise_problems
-from segcore.config.schema import SCHEMA_VERSION, Config
+from segcore.config.schema import SCHEMA_VERSION, Config, DataConfig
 from segcore.errors import (
     AmbiguousNameError,
     ConfigError,
@@ -23,7 +23,13 @@ from segcore.errors import (
     UnknownNameError,
 )
 
-__all__ = ["ResolvedConfig", "find_problems", "merge_sources", "resolve_config"]
+__all__ = [
+    "ResolvedConfig",
+    "find_problems",
+    "merge_sources",
+    "resolve_config",
+    "resolve_data",
+]
 
 _MODEL_MISSING = "is required; name a model, as `segcore models` lists it"
 
@@ -64,6 +70,18 @@ def resolve_config(
     raise_problems(problems)
     assert config is not None  # noqa: S101  no problems, so it was validated
     return ResolvedConfig(config, layers)
+
+
+def resolve_data(file: Path | None, overrides: Sequence[str], catalogue: Catalogue) -> DataConfig:
+    """Merge the section `data` alone, for what reads datasets without a model.
+
+    `file` may be the configuration of a training, also of a model that is not installed. Raises
+    ConfigError that lists every problem.
+    """
+    layers = merge_sources(None, file, overrides, {}, catalogue)
+    _, problems = find_problems(layers, catalogue, needs_model=False)
+    raise_problems([problem for problem in problems if problem.path[:1] != ("model",)])
+    return DataConfig.model_validate(layers.data.get("data", {}))
 
 
 def merge_sources(

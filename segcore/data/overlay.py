@@ -6,7 +6,7 @@ import numpy as np
 
 from segcore.data.palette import voc_palette
 
-__all__ = ["draw_overlay"]
+__all__ = ["draw_overlay", "find_borders"]
 
 
 def draw_overlay(
@@ -25,13 +25,13 @@ def draw_overlay(
     colours = np.take(palette, labels, axis=0)
     image = np.ascontiguousarray(np.broadcast_to(image, colours.shape))
     picture: np.ndarray = cv2.addWeighted(image, 1 - alpha, colours, alpha, 0)
-    cv2.copyTo(colours, _borders(labels).view(np.uint8), picture)
+    cv2.copyTo(colours, find_borders(labels).view(np.uint8), picture)
     black = ~palette.any(axis=1)
     cv2.copyTo(image, np.take(black, labels).view(np.uint8), picture)
     return picture
 
 
-def _borders(labels: np.ndarray) -> np.ndarray:
+def find_borders(labels: np.ndarray) -> np.ndarray:
     """Mark the pixels (H, W) whose right or lower neighbour is of another class, and those."""
     borders = np.zeros(labels.shape, bool)
     across = labels[:, 1:] != labels[:, :-1]

@@ -38,6 +38,10 @@ class SegDatasetFormat:
         """Say whether `root` has a list of image and label rows."""
         return any((root / f"{split}.txt").is_file() for split in _SPLITS)
 
+    def splits(self, root: Path) -> tuple[str, ...]:
+        """Name the splits that `root` has a list of."""
+        return tuple(split for split in _SPLITS if (root / f"{split}.txt").is_file())
+
     def open(self, root: Path, split: str, config: Config) -> SegDataset:
         """Open the split `train`, `val` or `test`. Raises DataError, the first 20 files listed."""
         return SegDataset(root, split, config.data)

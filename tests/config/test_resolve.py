@@ -167,3 +167,15 @@ def test_windows_with_gaps_between_them_are_refused(problems):
     (problem,) = problems("eval: {sliding: {crop: [64, 32], stride: [48, 33]}}")
     assert "eval.sliding" in problem
     assert "leaves gaps" in problem
+
+
+def test_the_settings_of_data_are_had_without_a_model(tmp_path):
+    from segcore.config.resolve import resolve_data
+    from segcore.discovery.catalogue import get_catalogue
+
+    file = tmp_path / "train.yaml"
+    file.write_text("model: {name: Any}\ntrain: {iters: 5}\ndata: {ignore_index: 9}\n")
+    data = resolve_data(file, ["data.num_classes=3"], get_catalogue())
+    assert (data.ignore_index, data.num_classes) == (9, 3)
+    with pytest.raises(ConfigError, match=r"data\.labels: unknown key"):
+        resolve_data(None, ["data.labels=3"], get_catalogue())

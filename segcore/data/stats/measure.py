@@ -1,0 +1,111 @@
+"""What is measured of one image and its label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from segcore.data.overlay import find_borders
+from segcore.tasks.sample import Sample
+
+__all__ = ["TINY_AREA", "Measurement", "measure"]
+
+TINY_AREA = 64
+"""Objects of fewer pixels are tiny: less than a cell of the features, at stride 8, that see it."""
+
+_MAX_EDGE_PIXELS = 2**20  # edges are compared on a smaller copy of larger images
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """The numbers of one sample.
+
+    `classes` are those present, in order, `pixels` and `object_areas` what each has. Grey values
+    and channels are in 0..255. `edge_contrast` is how much stronger the image changes at the
+    borders of the label than elsewhere: 1 is no stronger, None where the label has no border.
+    """
+
+    width: int
+    height: int
+    classes: np.ndarray
+    pixels: np.ndarray
+    object_areas: tuple[np.ndarray, ...]
+    ignored_pixels: int
+    brightness: float
+    contrast: float
+    channel_means: np.ndarray
+    channel_stds: np.ndarray
+    edge_contrast: float | None
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return self.width * self.height
+
+    @property
+    def tiny_objects(self) -> int:
+        """Number of objects of fewer than `TINY_AREA` pixels."""
+        return sum(int((areas < TINY_AREA).sum()) for areas in self.object_areas)
+
+
+def measure(sample: Sample, label: np.ndarray, ignore_index: int) -> Measurement:
+    """Measure the image of `sample` and its class map `label` (H, W)."""
+    import cv2
+
+    image = sample.image
+    height, width = sample.size
+    means, stds = cv2.meanStdDev(image)
+    grey = image if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    brightness, contrast = cv2.meanStdDev(grey)
+    counts = np.bincount(label.ravel())
+    ignored = int(counts[ignore_index]) if ignore_index < counts.size else 0
+    classes = np.flatnonzero(counts)
+    classes = classes[classes != ignore_index]
+    return Measurement(
+        width=width,
+        height=height,
+        classes=classes,
+        pixels=counts[classes],
+        object_areas=tuple(_region_areas(label, int(number)) for number in classes),
+        ignored_pixels=ignored,
+        brightness=float(brightness[0, 0]),
+        contrast=float(contrast[0, 0]),
+        channel_means=means[:, 0],
+        channel_stds=stds[:, 0],
+        edge_contrast=_edge_contrast(grey, label),
+    )
+
+
+def _region_areas(label: np.ndarray, number: int) -> np.ndarray:
+    """Give the areas of the connected regions of a class, in pixels."""
+    import cv2
+
+    mask = (label == number).view(np.uint8)
+    x, y, width, height = cv2.boundingRect(mask)
+    part = np.ascontiguousarray(mask[y : y + height, x : x + width])
+    _, _, regions, _ = cv2.connectedComponentsWithStats(part, connectivity=8)
+    areas: np.ndarray = regions[1:, cv2.CC_STAT_AREA]
+    return areas
+
+
+def _edge_contrast(grey: np.ndarray, label: np.ndarray) -> float | None:
+    import cv2
+
+    height, width = label.shape
+    if height * width > _MAX_EDGE_PIXELS:
+        factor = (_MAX_EDGE_PIXELS / (height * width)) ** 0.5
+        size = max(1, int(width * factor)), max(1, int(height * factor))
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+        label = cv2.resize(label, size, interpolation=cv2.INTER_NEAREST)
+    borders = find_borders(label)
+    if not borders.any() or borders.all():
+        return None
+    across = cv2.Sobel(grey, cv2.CV_16S, 1, 0)
+    down = cv2.Sobel(grey, cv2.CV_16S, 0, 1)
+    change = cv2.add(cv2.convertScaleAbs(across), cv2.convertScaleAbs(down))
+    change = cv2.dilate(change, np.ones((3, 3), np.uint8))  # a border one pixel off is no mistake
+    mask = borders.view(np.uint8)
+    at_borders = cv2.mean(change, mask)[0]
+    elsewhere = cv2.mean(change, 1 - mask)[0]
+    return float((at_borders + 1) / (elsewhere + 1))
