@@ -109,7 +109,14 @@ class AmbiguousNameError(RequestError):
 
 
 class DataError(RequestError):
-    """Something in the data that the user feeds in is wrong."""
+    """Something in the data that the user feeds in is wrong.
+
+    `kind` names what it is among the kinds of `segcore.data.findings`, where it is one of them.
+    """
+
+    def __init__(self, message: str, kind: str | None = None) -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ListFileError(DataError):

@@ -91,18 +91,21 @@ def _check_header(header: Header, source: str, config: DataConfig) -> None:
     if pixels > config.max_pixels:
         raise ImageError(
             f"{source}: {header.width} x {header.height} are {pixels} pixels, more than "
-            f"data.max_pixels={config.max_pixels}. Tile the image or raise data.max_pixels."
+            f"data.max_pixels={config.max_pixels}. Tile the image or raise data.max_pixels.",
+            kind="too-large",
         )
     if (header.has_more_frames or header.format == "GIF") and not config.first_frame:
         what = "GIF is not read" if header.format == "GIF" else "the file holds several frames"
         raise ImageError(
             f"{source}: {what}. Convert it to PNG or set data.first_frame=true to use the first "
-            "frame."
+            "frame.",
+            kind="frames",
         )
     if not header.is_complete and header.format != "JPEG":
         raise ImageError(
             f"{source}: truncated, the {header.format} file ends before its {header.height} rows "
-            "do. Restore the file."
+            "do. Restore the file.",
+            kind="truncated",
         )
 
 
@@ -125,7 +128,8 @@ def _decode_ordinary(
         if not (is_tail and config.accept_truncated_tail):
             way_out = " or set data.accept_truncated_tail=true" if is_tail else ""
             raise ImageError(
-                f"{source}: truncated, {rows} of {header.height} rows. Restore the file{way_out}."
+                f"{source}: truncated, {rows} of {header.height} rows. Restore the file{way_out}.",
+                kind="truncated",
             )
         data += b"\xff\xd9"
         codes.append("truncated-tail")
@@ -143,10 +147,13 @@ def _imdecode(data: bytes, flags: int, header: Header, source: str) -> np.ndarra
     try:
         image: np.ndarray | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise ImageError(f"{source}: cannot be decoded ({_last_line(error)}).") from error
+        raise ImageError(
+            f"{source}: cannot be decoded ({_last_line(error)}).", kind="damaged"
+        ) from error
     if image is None or image.shape[:2] != (header.height, header.width):
         raise ImageError(
-            f"{source}: the {header.format} data is damaged. Restore the file or remove its row."
+            f"{source}: the {header.format} data is damaged. Restore the file or remove its row.",
+            kind="damaged",
         )
     return image
 
@@ -201,7 +208,8 @@ def with_pillow(
     except _PILLOW_ERRORS as error:
         raise ImageError(
             f"{source}: the {name} data is damaged ({_last_line(error)}). "
-            "Restore the file or remove its row."
+            "Restore the file or remove its row.",
+            kind="damaged",
         ) from error
     return result, bool(caught)
 
@@ -226,7 +234,8 @@ def _decode_other(data: bytes, header: Header, source: str) -> tuple[np.ndarray,
     if pixels.shape[:2] != (header.height, header.width):
         raise ImageError(
             f"{source}: the {header.format} header and the picture disagree on the size. "
-            "Restore the file or remove its row."
+            "Restore the file or remove its row.",
+            kind="damaged",
         )
     if has_warned:
         codes.append("decoder")
@@ -255,12 +264,15 @@ def _scale(image: np.ndarray, source: str, config: DataConfig) -> np.ndarray:
     if image.dtype.kind == "f":
         bad = int(image.size - np.isfinite(image).sum())
         if bad:
-            raise ImageError(f"{source}: {bad} values are NaN or infinite. Replace them.")
+            raise ImageError(
+                f"{source}: {bad} values are NaN or infinite. Replace them.", kind="not-finite"
+            )
     if config.value_range is None:
         low, high = image.min().item(), image.max().item()
         raise ImageError(
             f"{source}: {image.dtype} values ({low} to {high} here) have no agreed meaning. "
-            f"Declare what is black and white, such as data.value_range=[0, {high}]."
+            f"Declare what is black and white, such as data.value_range=[0, {high}].",
+            kind="deep-undeclared",
         )
     low, high = config.value_range
     if not low < high:
@@ -281,7 +293,8 @@ def _fit_channels(image: np.ndarray, header: Header, source: str, channels: int)
     if channels == 1:
         raise ImageError(
             f"{source}: a colour image ({header.format}, {header.layout}), but data.channels is 1. "
-            "Set data.channels=3 or convert the images to grey."
+            "Set data.channels=3 or convert the images to grey.",
+            kind="channels",
         )
     return image
 

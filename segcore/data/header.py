@@ -57,23 +57,27 @@ def read_header(data: bytes, source: str) -> Header:
     Raises ImageError when the file is empty, of another format, or ends inside its header.
     """
     if not data:
-        raise ImageError(f"{source}: empty file. Restore it or remove its row from the list.")
+        raise ImageError(
+            f"{source}: empty file. Restore it or remove its row from the list.", kind="empty-file"
+        )
     name = _sniff(data)
     if name is None:
         raise ImageError(
             f"{source}: not an image that can be read (starts with {data[:12]!r}). "
-            "Use JPEG, PNG, BMP, TIFF or WebP."
+            "Use JPEG, PNG, BMP, TIFF or WebP.",
+            kind="not-image",
         )
     try:
         header = _READERS[name](data)
     except (struct.error, IndexError) as error:
         raise ImageError(
-            f"{source}: the {name} header is cut off or damaged. Restore the file."
+            f"{source}: the {name} header is cut off or damaged. Restore the file.", kind="damaged"
         ) from error
     if not (0 < header.width < 2**31 and 0 < header.height < 2**31):
         raise ImageError(
             f"{source}: the header claims {header.width} x {header.height} pixels. "
-            "Restore the file."
+            "Restore the file.",
+            kind="impossible-size",
         )
     return header
 

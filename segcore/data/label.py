@@ -27,20 +27,24 @@ def decode_label(data: bytes, source: str, max_pixels: int = 2**28) -> np.ndarra
     try:
         header = read_header(data, source)
     except ImageError as error:
-        raise LabelError(str(error)) from error
+        raise LabelError(str(error), error.kind) from error
     _check_header(header, source, max_pixels)
     label = _decode_pixels(data, header, source)
     if label.dtype.kind == "f":
-        raise LabelError(f"{source}: {label.dtype} values. Save class indices as an 8-bit PNG.")
+        raise LabelError(
+            f"{source}: {label.dtype} values. Save class indices as an 8-bit PNG.",
+            kind="label-float",
+        )
     if label.ndim != 2:
-        raise LabelError(_describe_colours(label, source))
+        raise _refuse_colours(label, source)
     if label.dtype == np.uint8:
         return label
     if label.size and label.min() < 0:
         count = int((label < 0).sum())
         raise LabelError(
             f"{source}: {count} pixels are negative (lowest {label.min()}). Save class indices as "
-            "an 8-bit PNG, with 255 for pixels to ignore."
+            "an 8-bit PNG, with 255 for pixels to ignore.",
+            kind="label-negative",
         )
     return label.astype(np.int32)
 
@@ -48,21 +52,28 @@ def decode_label(data: bytes, source: str, max_pixels: int = 2**28) -> np.ndarra
 def _check_header(header: Header, source: str, max_pixels: int) -> None:
     if header.format in ("JPEG", "GIF") or (header.format == "WebP"):
         why = "a lossy label: JPEG changes values" if header.format == "JPEG" else header.format
-        raise LabelError(f"{source}: {why}. Save labels as single-channel PNG files.")
+        raise LabelError(
+            f"{source}: {why}. Save labels as single-channel PNG files.",
+            kind="label-lossy" if header.format == "JPEG" else "label-format",
+        )
     if header.width * header.height > max_pixels:
         raise LabelError(
             f"{source}: {header.width} x {header.height} pixels are more than "
-            f"data.max_pixels={max_pixels}. Tile the label or raise data.max_pixels."
+            f"data.max_pixels={max_pixels}. Tile the label or raise data.max_pixels.",
+            kind="too-large",
         )
     if header.has_more_frames:
-        raise LabelError(f"{source}: holds several frames. Save one label per PNG file.")
+        raise LabelError(
+            f"{source}: holds several frames. Save one label per PNG file.", kind="label-format"
+        )
     if header.orientation != 1:
         raise LabelError(
             f"{source}: has EXIF orientation {header.orientation}. Save the label upright, without "
-            "EXIF data."
+            "EXIF data.",
+            kind="label-orientation",
         )
     if not header.is_complete:
-        raise LabelError(f"{source}: truncated. Restore the file.")
+        raise LabelError(f"{source}: truncated. Restore the file.", kind="truncated")
 
 
 def _decode_pixels(data: bytes, header: Header, source: str) -> np.ndarray:
@@ -72,7 +83,7 @@ def _decode_pixels(data: bytes, header: Header, source: str) -> np.ndarray:
     try:
         return with_pillow(data, header.format, source, lambda image: _indices(image, header))[0]
     except ImageError as error:
-        raise LabelError(str(error)) from error
+        raise LabelError(str(error), error.kind) from error
 
 
 def _indices(image: Any, header: Header) -> np.ndarray:
@@ -92,22 +103,26 @@ def _decode_unchanged(data: bytes, source: str) -> np.ndarray:
     try:
         label: np.ndarray | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise LabelError(f"{source}: cannot be decoded ({error.err}).") from error
+        raise LabelError(f"{source}: cannot be decoded ({error.err}).", kind="damaged") from error
     if label is None:
-        raise LabelError(f"{source}: the data is damaged. Restore the file.")
+        raise LabelError(f"{source}: the data is damaged. Restore the file.", kind="damaged")
     return label if label.ndim == 2 or label.shape[2] != 3 else label[..., ::-1]
 
 
-def _describe_colours(label: np.ndarray, source: str) -> str:
+def _refuse_colours(label: np.ndarray, source: str) -> LabelError:
     if label.shape[2] in (2, 4):
-        return f"{source}: has an alpha channel. Save class indices as a single-channel PNG."
+        return LabelError(
+            f"{source}: has an alpha channel. Save class indices as a single-channel PNG.",
+            kind="label-alpha",
+        )
     colours, counts = np.unique(label.reshape(-1, label.shape[2]), axis=0, return_counts=True)
     top = counts.argsort()[::-1][:_SHOWN]
     shown = ", ".join(f"{tuple(colours[i].tolist())}: {counts[i]} pixels" for i in top)
     more = f" and {len(colours) - _SHOWN} more" if len(colours) > _SHOWN else ""
-    return (
+    return LabelError(
         f"{source}: colours instead of class indices ({shown}{more}). "
-        "Convert it to a single-channel PNG, one index per colour."
+        "Convert it to a single-channel PNG, one index per colour.",
+        kind="label-colours",
     )
 
 

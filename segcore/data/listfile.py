@@ -58,7 +58,8 @@ def read_rows(path: Path) -> Iterator[Row]:
             )
             raise ListFileError(
                 f"{printable(path)}, line {number}: {len(fields)} "
-                f"field{'' if len(fields) == 1 else 's'} instead of 2 (image and label). {hint}."
+                f"field{'' if len(fields) == 1 else 's'} instead of 2 (image and label). {hint}.",
+                kind="list-row",
             )
         yield Row(fields[0], fields[1], number)
 
@@ -78,19 +79,22 @@ def read_class_list(path: Path) -> ClassList:
             values = bytes.fromhex(digits) if digits else [int(match[i]) for i in (3, 4, 5)]
             if max(values) > 255:
                 raise ListFileError(
-                    f"{printable(path)}, line {number}: colour {list(values)} must stay within 255."
+                    f"{printable(path)}, line {number}: colour {list(values)} must stay within 255.",
+                    kind="classes-invalid",
                 )
             colour = (values[0], values[1], values[2])
         if line in names:
             raise ListFileError(
                 f"{printable(path)}, line {number}: class {printable(line)!r} is already class "
-                f"{names.index(line)}. Give every class a name of its own."
+                f"{names.index(line)}. Give every class a name of its own.",
+                kind="classes-invalid",
             )
         names.append(line)
         colours.append(colour)
     if not names:
         raise ListFileError(
-            f"{printable(path)}: names no classes. Write one a line, class 0 first."
+            f"{printable(path)}: names no classes. Write one a line, class 0 first.",
+            kind="classes-invalid",
         )
     return ClassList(tuple(names), tuple(colours))
 
@@ -113,12 +117,15 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             start = probe.read(1024)
         if start.startswith(_UTF16_MARKS) or b"\0" in start:
             raise ListFileError(
-                f"{printable(path)}: looks like UTF-16 or a binary file. Save it as UTF-8 text."
+                f"{printable(path)}: looks like UTF-16 or a binary file. Save it as UTF-8 text.",
+                kind="list-unreadable",
             )
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
             yield from _numbered(file, path)
     except OSError as error:
-        raise ListFileError(f"{printable(path)}: cannot be read ({error.strerror}).") from error
+        raise ListFileError(
+            f"{printable(path)}: cannot be read ({error.strerror}).", kind="list-unreadable"
+        ) from error
 
 
 def _numbered(file: TextIO, path: Path) -> Iterator[tuple[int, str]]:
@@ -128,7 +135,8 @@ def _numbered(file: TextIO, path: Path) -> Iterator[tuple[int, str]]:
         if len(line) > _MAX_LINE:
             raise ListFileError(
                 f"{printable(path)}, line {number}: longer than {_MAX_LINE} characters. "
-                "Is this a list of images and labels?"
+                "Is this a list of images and labels?",
+                kind="list-row",
             )
         line = line.rstrip("\n")
         if line.strip(" \t") and not line.startswith("#"):
@@ -146,7 +154,8 @@ def _split(line: str, path: Path, number: int) -> list[str]:
             if match is None or rest[match.end() : match.end() + 1] not in ("", " ", "\t"):
                 raise ListFileError(
                     f"{printable(path)}, line {number}: a double quote is not closed. Put the "
-                    'whole name in double quotes, and write a quote inside it as \\".'
+                    'whole name in double quotes, and write a quote inside it as \\".',
+                    kind="list-row",
                 )
             fields.append(_unquote(match[0], path, number))
         else:
@@ -161,5 +170,6 @@ def _unquote(text: str, path: Path, number: int) -> str:
         return str(json.loads(text, strict=False))
     except ValueError as error:
         raise ListFileError(
-            f"{printable(path)}, line {number}: {printable(text)} is no JSON string ({error})."
+            f"{printable(path)}, line {number}: {printable(text)} is no JSON string ({error}).",
+            kind="list-row",
         ) from error

@@ -50,19 +50,24 @@ def inside(root: str | Path, name: str, *, allow_outside: bool = False) -> str:
     when a folder on the way does not exist. The file itself need not exist.
     """
     if "\0" in name:
-        raise DataError(f"{printable(name)}: a file name cannot hold a NUL character.")
+        raise DataError(
+            f"{printable(name)}: a file name cannot hold a NUL character.", kind="name-invalid"
+        )
     try:
         base = _real_folder(os.path.abspath(root))
         real = _resolve(os.path.join(base, name))
     except FileNotFoundError as error:
-        raise DataError(f"{printable(name)}: no such file in {printable(root)}.") from error
+        raise DataError(
+            f"{printable(name)}: no such file in {printable(root)}.", kind="file-missing"
+        ) from error
     except OSError as error:
         reason = "symbolic links form a loop" if error.errno == errno.ELOOP else error.strerror
         raise DataError(f"{printable(name)}: {reason}.") from error
     if not (allow_outside or real.startswith(base.rstrip(os.sep) + os.sep)):
         raise DataError(
             f"{printable(name)}: leaves the dataset folder {printable(base)}. Move the file into "
-            "it, or set data.allow_outside=true if the list can be trusted."
+            "it, or set data.allow_outside=true if the list can be trusted.",
+            kind="leaves-dataset",
         )
     return real
 
@@ -80,7 +85,9 @@ def read_file(path: str | os.PathLike[str], source: str) -> bytes:
             _check_regular(os.fstat(descriptor).st_mode, source)
             return file.read()
     except OSError as error:
-        raise DataError(f"{source}: cannot be read ({error.strerror}).") from error
+        raise DataError(
+            f"{source}: cannot be read ({error.strerror}).", kind="file-unreadable"
+        ) from error
 
 
 def _check_regular(mode: int, source: str) -> None:
@@ -90,4 +97,4 @@ def _check_regular(mode: int, source: str) -> None:
             stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
         }  # fmt: skip
         kind = kinds.get(stat.S_IFMT(mode), "something else")
-        raise DataError(f"{source}: not a regular file but {kind}.")
+        raise DataError(f"{source}: not a regular file but {kind}.", kind="not-regular")
