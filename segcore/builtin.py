@@ -30,6 +30,7 @@ _TRANSFORMS = {
     "ResizeByLong": ("resize", "Resize so that the long side has a given length"),
     "ResizeByShort": ("resize", "Resize so that the short side has a given length"),
     "LimitLong": ("resize", "Resize where the long side is outside given limits"),
+    "ResizeRangeScaling": ("resize", "Resize to a random length of the long side"),
     "ResizeStepScaling": ("resize", "Resize by a random factor from an even grid"),
     "Padding": ("pad", "Pad to a given size"),
     "PaddingByAspectRatio": ("pad", "Pad to a given aspect ratio"),
@@ -204,6 +205,7 @@ def segcore_tasks() -> list[TaskSpec]:
         TaskSpec(
             name="semantic",
             target="segcore.tasks.semantic:SemanticTask",
+            result="segcore.inference.result:SegmentationResult.of",
             summary="A class for every pixel",
         )
     ]

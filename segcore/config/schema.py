@@ -95,7 +95,9 @@ class DataConfig(Section):
     label_map: ClassMap | None = Field(
         None, description="Replacement of label values on reading, such as {255: 1}"
     )
-    channels: Literal[1, 3] = Field(3, description="Channels of the images: 1 grey, 3 RGB")
+    channels: int = Field(
+        3, ge=1, le=1024, description="Channels of the images: 1 grey, 3 RGB, others as in the file"
+    )
     mean: Channels = Field(
         (0.5, 0.5, 0.5), description="Subtracted from images in 0..1, by channel"
     )

@@ -4,6 +4,9 @@ The header decides first (`segcore.data.header`): format, size limit, depth, fra
 Ordinary JPEG and PNG pixels come from OpenCV, which is 1.2 to 3 times as fast as Pillow and gives
 the same values; everything else from Pillow, whose colour conversions are documented. OpenCV pads
 truncated JPEG files in silence, so their completeness is checked here.
+
+Grey and RGB are what images are brought to; alpha is dropped. Any other number of channels is never
+made up: the file must hold exactly as many, alpha included, as the configuration declares.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ import numpy as np
 
 from segcore.config.schema import DataConfig
 from segcore.data.header import Header, read_header
-from segcore.errors import ConfigError, ImageError
+from segcore.data.npy import decode_npy
+from segcore.errors import ConfigError, ImageError, PackageMissingError
 
 __all__ = ["check_image", "decode_image", "orient", "with_pillow"]
 
@@ -34,11 +38,12 @@ _PILLOW_ERRORS = (
 
 _SUFFIXES = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".png": "PNG", ".bmp": "BMP",
-    ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WebP", ".gif": "GIF",
+    ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WebP", ".gif": "GIF", ".npy": "NPY",
 }  # fmt: skip
 # One MCU is at most 16 rows; a decoder that waits for more bytes holds back one row of them,
 # and the row before it while it upsamples the colours.
 _TAIL_ROWS = 32
+_CONVERTED = (1, 3)  # channels that images are brought to, whatever they have; others must be there
 
 
 def decode_image(
@@ -46,23 +51,32 @@ def decode_image(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Decode `data`, the content of an image file, upright.
 
-    Gives the image (H, W, C) uint8 (C is `config.channels`: 3 is RGB, 1 is grey) and the codes of
-    the warnings (see `segcore.data.tally.WARNINGS`). `source` names the file in messages. Images
-    deeper than 8 bits are scaled from `config.value_range` to 0..255. Raises ImageError.
+    Gives the image (H, W, C) uint8 (C is `config.channels`: 3 is RGB, 1 is grey, and others are in
+    the order of the file) and the codes of the warnings (see `segcore.data.tally.WARNINGS`).
+    `source` names the file in messages. Images deeper than 8 bits are scaled from
+    `config.value_range` to 0..255. Raises ImageError, and PackageMissingError for TIFF files of
+    many channels without the package that reads them.
     """
     config = config or DataConfig()
     header = read_header(data, source)
     _check_header(header, source, config)
     codes = [] if _SUFFIXES.get(PurePath(source).suffix.lower(), header.format) == header.format \
         else ["suffix"]  # fmt: skip
-    if header.bits > 8 or header.is_float or header.is_signed:
-        image = _scale(_decode_deep(data, header, source), source, config)
+    is_deep = header.bits > 8 or header.is_float or header.is_signed
+    if header.format == "NPY":
+        image = decode_npy(data)
+    elif config.channels not in _CONVERTED:
+        image = _decode_bands(data, header, source)
+    elif is_deep:
+        image = _decode_deep(data, header, source)
     elif _is_ordinary(header):
         image, more = _decode_ordinary(data, header, source, config)
         codes += more
     else:
         image, more = _decode_other(data, header, source)
         codes += more
+    if is_deep:
+        image = _scale(image, source, config)
     image = _fit_channels(image, header, source, config.channels)
     if header.orientation != 1:
         image = orient(image, header.orientation)
@@ -101,12 +115,33 @@ def _check_header(header: Header, source: str, config: DataConfig) -> None:
             "frame.",
             kind="frames",
         )
+    bands = _count_bands(header)
+    if config.channels in _CONVERTED:
+        is_wrong = bands > (3 if header.format == "NPY" else 4)
+    else:
+        is_wrong = bands != config.channels
+    if is_wrong:
+        raise ImageError(
+            f"{source}: {header.format} with {bands} channel{'' if bands == 1 else 's'}, but "
+            f"data.channels is {config.channels}. Set data.channels={bands}, or give images with "
+            f"{config.channels}.",
+            kind="channels",
+        )
     if not header.is_complete and header.format != "JPEG":
         raise ImageError(
             f"{source}: truncated, the {header.format} file ends before its {header.height} rows "
             "do. Restore the file.",
             kind="truncated",
         )
+
+
+def _count_bands(header: Header) -> int:
+    """Count the channels of a file, with alpha; formats without a count have grey, RGB or RGBA."""
+    if header.bands is not None:
+        return header.bands
+    if header.layout == "grey":
+        return 1
+    return 4 if header.has_alpha else 3
 
 
 def _is_ordinary(header: Header) -> bool:
@@ -259,6 +294,53 @@ def _decode_deep(data: bytes, header: Header, source: str) -> np.ndarray:
     return np.ascontiguousarray(image[..., 2::-1])  # BGR or BGRA to RGB
 
 
+def _decode_bands(data: bytes, header: Header, source: str) -> np.ndarray:
+    """Decode all channels as they are, alpha too: (H, W, C) of the file's type."""
+    if header.format == "TIFF":
+        return _decode_tiff_bands(data, header, source)
+    if header.bands == 2 and header.bits == 8:
+        image = with_pillow(data, header.format, source, np.array)[0]
+    else:
+        import cv2
+
+        image = _imdecode(data, cv2.IMREAD_UNCHANGED, header, source)
+        if image.ndim == 3 and image.shape[2] == 4:
+            image = cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
+    if image.ndim != 3 or image.shape[2] != _count_bands(header):
+        raise ImageError(
+            f"{source}: {header.format} of {header.bits} bits with {_count_bands(header)} channels "
+            "is not read. Save the image as TIFF or NPY.",
+            kind="channels",
+        )
+    return image
+
+
+def _decode_tiff_bands(data: bytes, header: Header, source: str) -> np.ndarray:
+    try:
+        import tifffile
+    except ImportError as error:
+        raise PackageMissingError(
+            f"{source}: reading TIFF files of {header.bands} channels needs the package tifffile, "
+            'which is not installed; run: pip install "segcore[multiband]"'
+        ) from error
+    try:
+        page = tifffile.TiffFile(BytesIO(data)).pages[0]
+        if page.imagewidth != header.width or page.imagelength != header.height:
+            raise ValueError("two sizes")
+        image: np.ndarray = page.asarray(maxworkers=1)
+        if page.axes.startswith("S"):  # each channel by itself
+            image = np.moveaxis(image, 0, -1)
+        if image.shape != (header.height, header.width, header.bands):
+            raise ValueError(f"an array of shape {image.shape}")
+    except _PILLOW_ERRORS as error:  # tifffile lets the same ones through
+        raise ImageError(
+            f"{source}: the TIFF data cannot be decoded ({_last_line(error)}). "
+            "Restore the file, or save it without compression.",
+            kind="damaged",
+        ) from error
+    return np.ascontiguousarray(image)
+
+
 def _scale(image: np.ndarray, source: str, config: DataConfig) -> np.ndarray:
     """Scale values of the declared range to 0..255; which range is meant cannot be guessed."""
     if image.dtype.kind == "f":
@@ -283,6 +365,10 @@ def _scale(image: np.ndarray, source: str, config: DataConfig) -> np.ndarray:
 
 
 def _fit_channels(image: np.ndarray, header: Header, source: str, channels: int) -> np.ndarray:
+    if image.ndim == 3 and image.shape[2] == channels:
+        return image
+    if image.ndim == 3 and image.shape[2] == 1:
+        image = image[..., 0]
     if image.ndim == 2:
         if channels == 1:
             return image[..., None]

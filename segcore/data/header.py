@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from segcore.data.npy import NPY_SIGNATURE, read_npy_header
 from segcore.errors import ImageError
 
 __all__ = ["Header", "read_header"]
@@ -25,6 +26,7 @@ _SIGNATURES = (
     (b"MM\0+", "TIFF"),
     (b"GIF8", "GIF"),
     (b"BM", "BMP"),
+    (NPY_SIGNATURE, "NPY"),
 )
 _MAX_TAGS = 4096  # more than any camera writes; bounds the walk through a hostile directory
 _MAX_STRIPS = 2**20
@@ -34,7 +36,8 @@ _MAX_STRIPS = 2**20
 class Header:
     """The facts of a file. `width` and `height` are as stored, before `orientation` is applied.
 
-    `bits` is per channel, `orientation` the EXIF value 1 to 8. `is_complete` is False when the file
+    `bits` is per channel, `bands` the number of channels with alpha, where the format has it in one
+    place; `orientation` is the EXIF value 1 to 8. `is_complete` is False when the file
     ends before the picture does, as far as the container tells.
     """
 
@@ -49,10 +52,11 @@ class Header:
     has_more_frames: bool = False
     orientation: int = 1
     is_complete: bool = True
+    bands: int | None = None
 
 
 def read_header(data: bytes, source: str) -> Header:
-    """Read the header of a JPEG, PNG, BMP, TIFF, WebP or GIF file held in `data`.
+    """Read the header of a JPEG, PNG, BMP, TIFF, WebP, GIF or NPY file held in `data`.
 
     Raises ImageError when the file is empty, of another format, or ends inside its header.
     """
@@ -142,6 +146,7 @@ def _read_png(data: bytes) -> Header:
         has_more_frames=frames > 1,
         orientation=orientation,
         is_complete=ends,
+        bands={0: 1, 2: 3, 3: 3, 4: 2, 6: 4}.get(colour),
     )
 
 
@@ -259,6 +264,24 @@ def _read_tiff(data: bytes) -> Header:
         has_more_frames=directory.has_next,
         orientation=_valid_orientation(directory.first(274, 1)),
         is_complete=last <= len(data),
+        bands=channels,
+    )
+
+
+def _read_npy(data: bytes) -> Header:
+    header = read_npy_header(data)
+    bands = header.shape[2] if len(header.shape) == 3 else 1
+    layouts: dict[int, Layout] = {1: "grey", 3: "rgb"}
+    return Header(
+        "NPY",
+        header.shape[1],
+        header.shape[0],
+        8 * header.itemsize,
+        layouts.get(bands, "other"),
+        is_float=header.kind == "f",
+        is_signed=header.kind == "i",
+        is_complete=header.end <= len(data),
+        bands=bands,
     )
 
 
@@ -281,4 +304,5 @@ _READERS = {
     "TIFF": _read_tiff,
     "WebP": _read_webp,
     "GIF": _read_gif,
+    "NPY": _read_npy,
 }

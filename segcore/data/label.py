@@ -50,7 +50,7 @@ def decode_label(data: bytes, source: str, max_pixels: int = 2**28) -> np.ndarra
 
 
 def _check_header(header: Header, source: str, max_pixels: int) -> None:
-    if header.format in ("JPEG", "GIF") or (header.format == "WebP"):
+    if header.format in ("JPEG", "GIF", "WebP", "NPY"):
         why = "a lossy label: JPEG changes values" if header.format == "JPEG" else header.format
         raise LabelError(
             f"{source}: {why}. Save labels as single-channel PNG files.",

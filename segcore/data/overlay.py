@@ -12,18 +12,20 @@ __all__ = ["draw_overlay", "find_borders"]
 def draw_overlay(
     image: np.ndarray, labels: np.ndarray, palette: np.ndarray | None = None, alpha: float = 0.5
 ) -> np.ndarray:
-    """Give `image`, (H, W, C) uint8 RGB or grey, with the classes of `labels` (H, W) over it.
+    """Give `image`, (H, W, C) uint8, with the classes of `labels` (H, W) over it.
 
-    The picture is (H, W, 3). Black classes, as the background is by default, leave the image as it
-    is. Borders between classes are drawn in full colour. `palette` is (classes, 3) uint8, VOC's
-    where it is None.
+    One channel is shown as grey, as is the first of two; the first three of more are red, green
+    and blue. The picture is (H, W, 3). Black classes, as the background is by default, leave the
+    image as it is. Borders between classes are drawn in full colour. `palette` is (classes, 3)
+    uint8, VOC's where it is None.
     """
     import cv2
 
     if palette is None:
         palette = voc_palette(max(256, int(labels.max(initial=0)) + 1))
     colours = np.take(palette, labels, axis=0)
-    image = np.ascontiguousarray(np.broadcast_to(image, colours.shape))
+    shown = image[..., : 3 if image.shape[2] >= 3 else 1]
+    image = np.ascontiguousarray(np.broadcast_to(shown, colours.shape))
     picture: np.ndarray = cv2.addWeighted(image, 1 - alpha, colours, alpha, 0)
     cv2.copyTo(colours, find_borders(labels).view(np.uint8), picture)
     black = ~palette.any(axis=1)

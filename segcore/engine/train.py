@@ -28,12 +28,12 @@ from segcore.engine.evaluate import evaluation_loader
 from segcore.engine.identity import differences, run_identity
 from segcore.engine.logfile import logging_to
 from segcore.engine.result import describe_result
-from segcore.errors import CheckpointError, OutputError, RequestError
+from segcore.errors import CheckpointError, ConfigError, OutputError, RequestError
 
 if TYPE_CHECKING:
     import paddle
 
-    from segcore.config.schema import Config
+    from segcore.config.schema import Config, DataConfig
     from segcore.devices.select import DeviceChoice
     from segcore.discovery.catalogue import Catalogue, Entry
     from segcore.engine.observers import ObserverGroup
@@ -98,7 +98,11 @@ def train(
 
 
 def complete_config(config: Config, entry: Entry[ModelSpec], dataset: Dataset) -> Config:
-    """Fill in what the dataset decides, so that the saved configuration needs nothing else."""
+    """Fill in what the dataset decides, so that the saved configuration needs nothing else.
+
+    The network is built for as many channels as `data.channels` says. Raises ConfigError when its
+    options say otherwise, or when mean and deviation have another number of values.
+    """
     root = Path(config.data.path or "").resolve()
     names, colours = tuple(dataset.class_names), getattr(dataset, "class_colours", ())
     update = {"path": str(root), "num_classes": len(names), "class_names": names}
@@ -107,8 +111,44 @@ def complete_config(config: Config, entry: Entry[ModelSpec], dataset: Dataset) -
     data = config.data.model_copy(update=update)
     # a qualified name was needed to tell two plugins apart, and will be again
     name = config.model.name if "/" in config.model.name else entry.name
-    model = config.model.model_copy(update={"name": name})
+    options = {**config.model.options, **_channel_options(config, entry)}
+    model = config.model.model_copy(update={"name": name, "options": options})
+    data = data.model_copy(update=_channel_statistics(data))
     return config.model_copy(update={"data": data, "model": model})
+
+
+def _channel_options(config: Config, entry: Entry[ModelSpec]) -> dict[str, int]:
+    """Give the option of the model that says how many channels images have, where it must."""
+    channels, known = config.data.channels, entry.load_options()
+    given = config.model.options.get("in_channels", channels)
+    if given != channels:
+        raise ConfigError(
+            f"model.options.in_channels={given}, but data.channels={channels}: give data.channels "
+            "alone, the network follows"
+        )
+    if channels == 3:
+        return {}
+    if known is None or "in_channels" not in known.model_fields:
+        raise ConfigError(
+            f"data.channels={channels}: {entry.name} takes images of 3 channels only, since it has "
+            "no option in_channels"
+        )
+    return {"in_channels": channels}
+
+
+def _channel_statistics(data: DataConfig) -> dict[str, tuple[float, ...]]:
+    """Repeat means and deviations that are the same for all channels, as the defaults are."""
+    found = {}
+    for key, values in (("mean", data.mean), ("std", data.std)):
+        if len(values) == data.channels:
+            continue
+        if len(set(values)) > 1:
+            raise ConfigError(
+                f"data.{key} has {len(values)} values, but data.channels={data.channels}: give one "
+                "for each channel"
+            )
+        found[key] = (values[0],) * data.channels
+    return found
 
 
 class _Run:
@@ -241,10 +281,16 @@ class _Run:
             self.network.state_dict(),
             read_weights(Path(source)),
             reset_head=self.config.train.reset_head,
+            any_channels=True,
             source=source,
             model=self.config.model.name,
         )
         log.info("%s: %d arrays loaded", source, len(report.matched))
+        if report.adapted:
+            log.info(
+                "%s: %s fitted from RGB to %d channels",
+                *(source, ", ".join(report.adapted), self.config.data.channels),
+            )
         if report.left_out:
             log.warning("%s: left out %s", source, ", ".join(report.left_out))
 

@@ -11,18 +11,20 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
+from segcore.checkpoint.web import is_url
 from segcore.config.schema import DataConfig
 from segcore.data.decode import decode_image
 from segcore.data.paths import printable, read_file
 from segcore.errors import DataError, ImageError, OutputError, RequestError
-from segcore.inference.download import fetch_image, is_url
-from segcore.inference.result import LABEL_MARK, OVERLAY_MARK
+from segcore.inference.download import fetch_image
+from segcore.inference.result import LABEL_MARK
+from segcore.tasks.result import OVERLAY_MARK
 
 __all__ = ["ImageInput", "PredictInput", "check_output_names", "expand_inputs"]
 
 PredictInput: TypeAlias = "str | Path | np.ndarray | Iterable[str | Path | np.ndarray]"
 
-_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+_SUFFIXES = {".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"}
 _MARKS = (LABEL_MARK.encode(), OVERLAY_MARK.encode())
 _MARK_WITHIN_BYTES = 1024  # the marks stand before the pixels
 
@@ -51,7 +53,7 @@ def expand_inputs(given: PredictInput, first_position: int = 0) -> Iterator[Imag
     """Give the images that `given` stands for, in order; nothing is read before it is asked for.
 
     A folder stands for all images in it and below it, sorted, but for results of earlier
-    predictions; their names keep the tree. An array is (H, W, 3) uint8 in RGB order, or grey
+    predictions; their names keep the tree. An array is (H, W, C) uint8, RGB where C is 3, or grey
     (H, W), and named by its position, counted from `first_position`. Raises RequestError or
     DataError for what is no image.
     """
@@ -128,10 +130,16 @@ def _check_array(array: np.ndarray, source: str, channels: int) -> np.ndarray:
         )
     if array.ndim == 2:
         array = array[:, :, None]
-    if array.ndim != 3 or 0 in array.shape or array.shape[2] not in (1, 3):
-        raise ImageError(f"{source}: shape {array.shape}: give (H, W, 3) or (H, W)")
-    if array.shape[2] == channels:
+    if array.ndim == 3 and 0 not in array.shape and array.shape[2] == channels:
         return array
+    if (
+        array.ndim != 3
+        or 0 in array.shape
+        or channels not in (1, 3)
+        or array.shape[2] not in (1, 3)
+    ):
+        wanted = "(H, W, 3) or (H, W)" if channels in (1, 3) else f"(H, W, {channels})"
+        raise ImageError(f"{source}: shape {array.shape}: give {wanted}")
     if array.shape[2] == 1:
         return array.repeat(channels, axis=2)
     raise ImageError(f"{source}: an image in colour, but the model takes grey ones")

@@ -12,7 +12,7 @@ from segcore.data.palette import class_palette
 from segcore.data.transforms.build import Pipeline, build_transforms
 from segcore.errors import DataError, RequestError
 from segcore.inference.inputs import ImageInput, PredictInput, expand_inputs
-from segcore.inference.result import SegmentationResult
+from segcore.tasks.result import Predicted, Result
 from segcore.tasks.sample import Sample
 
 if TYPE_CHECKING:
@@ -60,12 +60,12 @@ class Predictor:
         batch_size: int | None = None,
         target_size: TargetSize = None,
         on_bad_image: Callable[[DataError], None] | None = None,
-    ) -> Iterator[SegmentationResult]:
+    ) -> Iterator[Result]:
         """Predict images one after another and give each result, in order, when it is there.
 
-        `input` is a path, a URL, a folder, an array (H, W, 3) of uint8 in RGB order, or a list of
-        these. Neighbours of equal size run as one batch, of at most `batch_size`. An image that
-        cannot be read raises DataError, or is left out where `on_bad_image` takes the error.
+        `input` is a path, a URL, a folder, an array (H, W, C) of uint8 (RGB where C is 3), or a
+        list of these. Neighbours of equal size run as one batch, of at most `batch_size`. An image
+        that cannot be read raises DataError, or is left out where `on_bad_image` takes the error.
         """
         size = self.target_size if target_size is None else target_size
         pipeline = self._pipeline(size)
@@ -82,7 +82,7 @@ class Predictor:
         pipeline: Pipeline,
         size: TargetSize,
         on_bad_image: Callable[[DataError], None] | None,
-    ) -> Iterator[SegmentationResult]:
+    ) -> Iterator[Result]:
         loaded = [(image, self._load(image, on_bad_image)) for image in chunk]
         readable = [(image, pixels) for image, pixels in loaded if pixels is not None]
         samples = []
@@ -91,17 +91,18 @@ class Predictor:
             # the transforms of evaluation draw nothing; a generator is due to the protocol
             samples.append(pipeline(sample, np.random.default_rng(0)))
         predictions = self.task.infer(self.session, samples)
-        for (image, pixels), labels in zip(readable, predictions, strict=True):
-            yield SegmentationResult(
+        for (image, pixels), prediction in zip(readable, predictions, strict=True):
+            predicted = Predicted(
                 name=image.name,
                 source=image.source,
                 image=pixels,
-                label_map=self._narrowed(labels),
+                settings=self.config.predict,
                 class_names=self.task.class_names,
-                facts={**self.facts, "target_size": _as_json(size), "sliding": self._sliding},
-                overlay_alpha=self.config.predict.overlay_alpha,
+                num_classes=self.config.data.num_classes,
                 palette=self._palette,
+                facts={**self.facts, "target_size": _as_json(size), "sliding": self._sliding},
             )
+            yield self.task.result(prediction, predicted)
 
     def _load(
         self, image: ImageInput, on_bad_image: Callable[[DataError], None] | None
@@ -113,12 +114,6 @@ class Predictor:
                 raise
             on_bad_image(error)
             return None
-
-    def _narrowed(self, labels: np.ndarray) -> np.ndarray:
-        """Use uint8 where it holds all classes and an export of others does not say how many."""
-        if self.config.data.num_classes is None and labels.max(initial=0) < 255:
-            return labels.astype(np.uint8)
-        return labels
 
     def _pipeline(self, size: TargetSize) -> Pipeline:
         """Build the preparation of images, with `size` in place of its own changes of size."""

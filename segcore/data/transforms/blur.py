@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from segcore.data.transforms.raster import with_channels
+from segcore.data.transforms.raster import by_planes
 from segcore.data.transforms.transform import Probability, SampleTransform
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ class RandomBlur(SampleTransform):
             return sample
         size = int(rng.integers(3, 10)) // 2 * 2 + 1
         kind: Kernel = self._draw(rng) if self.blur_type == "random" else self.blur_type
-        return replace(sample, image=with_channels(_blur(sample.image, kind, size)))
+        # a median is taken of one, three or four channels, and each by itself
+        most = 1 if kind == "median" and sample.image.shape[2] != 3 else 4
+        image = by_planes(sample.image, lambda planes: _blur(planes, kind, size), most)
+        return replace(sample, image=image)
 
     @staticmethod
     def _draw(rng: np.random.Generator) -> Kernel:

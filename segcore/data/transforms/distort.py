@@ -31,7 +31,7 @@ class RandomDistort(SampleTransform):
     """Change colours at random, each property with its own probability, in random order.
 
     A range r lets the factor of a property vary in 1 - r .. 1 + r; that of the hue shifts it by up
-    to r / 256 of the colour circle. Grey images have neither hue nor saturation to change.
+    to r / 256 of the colour circle. Only RGB images have hue and saturation to change.
     """
 
     brightness_range: float = Field(0.5, ge=0, description="Largest change of the brightness")
@@ -80,7 +80,7 @@ def contrast(image: np.ndarray, factor: float) -> np.ndarray:
     """Blend with the mean grey level of the image."""
     import cv2
 
-    grey = image if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[2] == 3 else image
     return _blend_with_grey(image, float(int(grey.mean() + 0.5)), factor)
 
 

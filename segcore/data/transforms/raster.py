@@ -1,10 +1,14 @@
-"""Changes of size of images and labels, through OpenCV, which drops a single channel's axis.
+"""Changes of size of images and labels, through OpenCV.
+
+OpenCV drops a single channel's axis, and takes at most four channels here and there; `by_planes`
+makes good for both.
 
 Sizes are (H, W) in pixels. Labels are never interpolated: a mixture of classes is no class.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +17,15 @@ if TYPE_CHECKING:
 
     from segcore.tasks.sample import Sample
 
-__all__ = ["INTERPOLATIONS", "Interpolation", "crop", "pad", "resize", "with_channels"]
+__all__ = [
+    "INTERPOLATIONS",
+    "Interpolation",
+    "by_planes",
+    "crop",
+    "pad",
+    "resize",
+    "with_channels",
+]
 
 Interpolation = Literal["NEAREST", "LINEAR", "CUBIC", "AREA", "LANCZOS4"]
 INTERPOLATIONS: tuple[Interpolation, ...] = ("NEAREST", "LINEAR", "CUBIC", "AREA", "LANCZOS4")
@@ -28,13 +40,14 @@ def resize(
     height, width = max(size[0], 1), max(size[1], 1)
     if (height, width) == sample.size:
         return sample
-    image = cv2.resize(
-        sample.image, (width, height), interpolation=getattr(cv2, f"INTER_{interpolation}")
+    flag = getattr(cv2, f"INTER_{interpolation}")
+    image = by_planes(
+        sample.image, lambda planes: cv2.resize(planes, (width, height), interpolation=flag)
     )
     label = sample.label
     if label is not None:
         label = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST)
-    return replace(sample, image=with_channels(image), label=label)
+    return replace(sample, image=image, label=label)
 
 
 def pad(sample: Sample, size: tuple[int, int], pixel: float, label_value: int) -> Sample:
@@ -48,11 +61,13 @@ def pad(sample: Sample, size: tuple[int, int], pixel: float, label_value: int) -
     if below == 0 and right == 0:
         return sample
     border = (0, below, 0, right, cv2.BORDER_CONSTANT)
-    image = cv2.copyMakeBorder(sample.image, *border, value=(pixel,) * 4)
+    image = by_planes(
+        sample.image, lambda planes: cv2.copyMakeBorder(planes, *border, value=(pixel,) * 4)
+    )
     label = sample.label
     if label is not None:
         label = cv2.copyMakeBorder(label, *border, value=label_value)
-    return replace(sample, image=with_channels(image), label=label)
+    return replace(sample, image=image, label=label)
 
 
 def crop(sample: Sample, top: int, left: int, size: tuple[int, int]) -> Sample:
@@ -60,6 +75,22 @@ def crop(sample: Sample, top: int, left: int, size: tuple[int, int]) -> Sample:
     window = slice(top, top + size[0]), slice(left, left + size[1])
     label = None if sample.label is None else sample.label[window]
     return replace(sample, image=sample.image[window], label=label)
+
+
+def by_planes(
+    image: np.ndarray, change: Callable[[np.ndarray], np.ndarray], most: int = 4
+) -> np.ndarray:
+    """Apply `change` to an image (H, W, C), at most so many channels at a time."""
+    import numpy as np
+
+    channels = image.shape[2]
+    if channels <= most:
+        return with_channels(change(image))
+    parts = [
+        with_channels(change(np.ascontiguousarray(image[..., first : first + most])))
+        for first in range(0, channels, most)
+    ]
+    return np.concatenate(parts, axis=2)
 
 
 def with_channels(image: np.ndarray) -> np.ndarray:

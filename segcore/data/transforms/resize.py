@@ -1,7 +1,7 @@
 """Changes of size that scale: to a given size, by one side, or by a random factor.
 
-All but `ResizeStepScaling`, which is for training, record the size before, so that predictions can
-be brought back by `segcore.tasks.restore`.
+All but `ResizeStepScaling` and `ResizeRangeScaling`, which are for training, record the size
+before, so that predictions can be brought back by `segcore.tasks.restore`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
     from segcore.tasks.sample import Sample
 
-__all__ = ["LimitLong", "Resize", "ResizeByLong", "ResizeByShort", "ResizeStepScaling"]
+__all__ = [
+    "LimitLong",
+    "Resize",
+    "ResizeByLong",
+    "ResizeByShort",
+    "ResizeRangeScaling",
+    "ResizeStepScaling",
+]
 
 Side = Annotated[int, Field(gt=0)]
 Sides = Annotated[tuple[Side, ...], Field(strict=False, min_length=1)]
@@ -115,6 +122,23 @@ class LimitLong(SampleTransform):
         if self.min_long is not None:
             target = max(target, self.min_long)
         return resize(record(sample, "resize"), _scaled(sample, target / long))
+
+
+class ResizeRangeScaling(SampleTransform):
+    """Scale so that the long side gets a random length between two bounds; for training."""
+
+    min_value: int = Field(400, gt=0, description="Smallest long side, in px")
+    max_value: int = Field(600, gt=0, description="Largest long side, in px")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_value > self.max_value:
+            raise ValueError(f"min_value ({self.min_value}) is above max_value ({self.max_value})")
+        return self
+
+    def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
+        long = int(rng.integers(self.min_value, self.max_value + 1))
+        return resize(sample, _scaled(sample, long / max(sample.size)))
 
 
 class ResizeStepScaling(SampleTransform):

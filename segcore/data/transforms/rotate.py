@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from segcore.data.transforms.raster import with_channels
+from segcore.data.transforms.raster import by_planes
 from segcore.data.transforms.transform import (
     DEFAULTS,
     LabelValue,
@@ -43,13 +43,16 @@ class RandomRotation(SampleTransform):
         import cv2
 
         matrix, canvas = _rotation(*sample.size, degrees)
-        image = cv2.warpAffine(
+        image = by_planes(
             sample.image,
-            matrix,
-            canvas,
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=(self.im_padding_value,) * 4,
+            lambda planes: cv2.warpAffine(
+                planes,
+                matrix,
+                canvas,
+                flags=cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_CONSTANT,
+                borderValue=(self.im_padding_value,) * 4,
+            ),
         )
         label = sample.label
         if label is not None:
@@ -61,7 +64,7 @@ class RandomRotation(SampleTransform):
                 borderMode=cv2.BORDER_CONSTANT,
                 borderValue=or_default(self.label_padding_value, DEFAULTS.ignore_index),
             )
-        return replace(sample, image=with_channels(image), label=label)
+        return replace(sample, image=image, label=label)
 
 
 def _rotation(height: int, width: int, degrees: float) -> tuple[np.ndarray, tuple[int, int]]:
