@@ -30,6 +30,7 @@ __all__ = [
     "CocoImage",
     "CocoProblem",
     "Segmentation",
+    "load_coco_json",
     "read_coco",
 ]
 
@@ -128,12 +129,15 @@ def read_coco(
     `max_bytes`, or nests deeper than any annotation does.
     """
     shown = printable(path)
-    content = _load_json(path, shown, max_bytes)
+    content = load_coco_json(path, shown, max_bytes)
     reader = _Reader(shown, images, allow_outside)
     return reader.read(content)
 
 
-def _load_json(path: str | os.PathLike[str], shown: str, max_bytes: int) -> dict[str, Any]:
+def load_coco_json(
+    path: str | os.PathLike[str], shown: str, max_bytes: int = _MAX_BYTES
+) -> dict[str, Any]:
+    """Read a COCO file as plain JSON, sure only to have its three lists. Raises DataError."""
     try:
         size = Path(path).stat().st_size
     except OSError as error:

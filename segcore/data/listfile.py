@@ -17,7 +17,7 @@ from typing import NamedTuple, TextIO
 from segcore.data.paths import printable
 from segcore.errors import ListFileError
 
-__all__ = ["ClassList", "Row", "format_row", "read_class_list", "read_rows"]
+__all__ = ["ClassList", "Row", "format_row", "list_name", "read_class_list", "read_rows"]
 
 _MAX_LINE = 2**16
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -41,6 +41,11 @@ class ClassList:
 
     names: tuple[str, ...]
     colours: tuple[tuple[int, int, int] | None, ...]
+
+
+def list_name(split: str, fold: int | None = None) -> str:
+    """Name the list file of a split: `val.txt`, or `val_fold3.txt`; folds share the test list."""
+    return f"{split}.txt" if fold is None or split == "test" else f"{split}_fold{fold}.txt"
 
 
 def read_rows(path: Path) -> Iterator[Row]:
