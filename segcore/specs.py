@@ -46,12 +46,16 @@ class Spec:
             )
         if not isinstance(self.aliases, tuple):  # a lone string would count as its letters
             raise ValueError(f"{self.kind} {self.name!r}: aliases must be a tuple of names")
-        for where, value in (("target", self.target), ("options", self.options)):
+        for where, value in self._import_strings():
             if isinstance(value, str) and not _IMPORT_STRING.match(value):
                 raise ValueError(
                     f"{self.kind} {self.name!r}: {where} {value!r} is not "
                     "'package.module:attribute'"
                 )
+
+    def _import_strings(self) -> list[tuple[str, Any]]:
+        """Give the fields that may be import strings, by name."""
+        return [("target", self.target), ("options", self.options)]
 
     def load_target(self) -> Any:
         """Import what builds the component.
@@ -178,9 +182,24 @@ class TransformSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class TaskSpec(Spec):
-    """Declare a task: what a sample, a batch, a loss and a result are (`segcore.tasks.Task`)."""
+    """Declare a task: what a sample, a batch, a loss and a result are (`segcore.tasks.task.Task`).
+
+    `result` is the import string of what makes a `segcore.tasks.result.Result` of a prediction and
+    a `Predicted`. `recipe` names the settings that its models share, as `ModelSpec.recipe` does;
+    the recipe of a model lies above them.
+    """
 
     kind: ClassVar[str] = "task"
+
+    result: str
+    recipe: str | None = None
+
+    def _import_strings(self) -> list[tuple[str, Any]]:
+        return [*super()._import_strings(), ("result", self.result)]
+
+    def load_result(self) -> Any:
+        """Import what makes results. Raises as `load_target` does."""
+        return _load(self, "result", self.result)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -95,6 +95,7 @@ def _predict_to(
 
     from segcore.checkpoint.files import prepare_output
     from segcore.inference.inputs import check_output_names, expand_inputs
+    from segcore.tasks.result import write_result
 
     images = list(expand_inputs(list(inputs)))
     check_output_names(images)
@@ -116,4 +117,6 @@ def _predict_to(
             result.save_to_json(output)
             results.append(result.json)
             bar.update()
+    for name, content in predictor.task.folder_files(results).items():
+        write_result(output / name, json.dumps(content).encode())
     return results, len(failures)

@@ -35,14 +35,14 @@ def evaluate(
     """Predict every sample and give the metrics that the configuration asks for, by name.
 
     Samples keep their labels in the size of the original image. Warnings about images are
-    logged, one line a kind. Raises DataError when a sample has no label.
+    logged, one line a kind. Raises DataError when a sample lacks what it is measured against.
     """
     metrics = task.metrics()
     tally = Tally()
     for samples in batches:
         for sample, prediction in zip(samples, task.infer(session, samples), strict=True):
             tally.add(sample.warnings, sample.source)
-            _count(metrics, prediction, sample)
+            _count(metrics, prediction, task.truth(sample), sample.source)
     for line in tally.lines():
         log.warning("%s", line)
     results: dict[str, Any] = {}
@@ -51,14 +51,12 @@ def evaluate(
     return results
 
 
-def _count(metrics: Iterable[Metric], prediction: Any, sample: Sample) -> None:
-    if sample.label is None:
-        raise DataError(f"{sample.source}: has no label, which measuring needs")
+def _count(metrics: Iterable[Metric], prediction: Any, truth: Any, source: str) -> None:
     try:
         for metric in metrics:
-            metric.update(prediction, sample.label)
+            metric.update(prediction, truth)
     except DataError as error:
-        raise DataError(f"{sample.source}: {error}") from error
+        raise DataError(f"{source}: {error}") from error
 
 
 def evaluation_loader(

@@ -1,35 +1,32 @@
-"""What a prediction is: class map, picture, JSON, and the files of them."""
+"""What a semantic prediction is: class map, picture, JSON, and the files of them."""
 
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segcore.checkpoint.files import storage_errors, write_atomic
 from segcore.data.overlay import draw_overlay
-from segcore.errors import OutputError
+from segcore.tasks.result import Result
 
 if TYPE_CHECKING:
     from PIL import Image
+    from typing_extensions import Self
 
-__all__ = ["LABEL_MARK", "OVERLAY_MARK", "SegmentationResult"]
+    from segcore.tasks.result import Predicted
 
-# Marks in the files themselves, by which a later run knows them from photographs.
+__all__ = ["LABEL_MARK", "SegmentationResult"]
+
 LABEL_MARK = "segcore label map"
-OVERLAY_MARK = "segcore overlay"
-_JPEG_QUALITY = 92
-_PICTURES = {".jpg", ".jpeg", ".png"}
+"""A mark in the files themselves, by which a later run knows them from photographs."""
 
 
 @dataclass(frozen=True)
-class SegmentationResult:
+class SegmentationResult(Result):
     """The classes of the pixels of one image.
 
     `label_map` is (H, W), uint8 up to 255 classes and uint16 above, in the size of `image`, which
@@ -46,6 +43,23 @@ class SegmentationResult:
     facts: Mapping[str, Any] = field(default_factory=dict)
     overlay_alpha: float = 0.5
     palette: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, prediction: np.ndarray, predicted: Predicted) -> Self:
+        """Make the result of a class map (H, W) and the image that it is of."""
+        # where an export does not say how many classes there are, the smallest type that holds them
+        if predicted.num_classes is None and prediction.max(initial=0) < 255:
+            prediction = prediction.astype(np.uint8)
+        return cls(
+            predicted.name,
+            predicted.source,
+            predicted.image,
+            prediction,
+            predicted.class_names,
+            predicted.facts,
+            predicted.settings.overlay_alpha,
+            predicted.palette,
+        )
 
     @cached_property
     def json(self) -> dict[str, Any]:
@@ -81,31 +95,9 @@ class SegmentationResult:
         picture = draw_overlay(self.image, self.label_map, self.palette, self.overlay_alpha)
         return Image.fromarray(picture)
 
-    def print(self) -> None:
-        """Print the JSON form."""
-        print(json.dumps(self.json, indent=2))  # noqa: T201 - printing is what it is for
-
-    def save_to_img(self, path: str | Path) -> list[Path]:
-        """Write pictures; give their paths.
-
-        Into a folder go the label map `<name>.png` (classes as grey values) and the overlay
-        `<name>_overlay.jpg`; a path that ends in .jpg, .jpeg or .png gets the overlay alone.
-        Raises StorageError.
-        """
-        target = Path(path)
-        if target.suffix.lower() in _PICTURES and not target.is_dir():
-            return [_write(target, self._encode_overlay(target.suffix.lower()))]
-        return [
-            _write(target / f"{self.name}.png", self._encode_label_map()),
-            _write(target / f"{self.name}_overlay.jpg", self._encode_overlay(".jpg")),
-        ]
-
-    def save_to_json(self, path: str | Path) -> Path:
-        """Write the JSON form to a path that ends in .json, or into a folder as `<name>.json`."""
-        target = Path(path)
-        if target.suffix.lower() != ".json" or target.is_dir():
-            target = target / f"{self.name}.json"
-        return _write(target, (json.dumps(self.json, indent=2) + "\n").encode())
+    def pictures(self) -> dict[str, bytes]:
+        """Give the label map (classes as grey values) as `.png`, the overlay as `_overlay.jpg`."""
+        return {".png": self._encode_label_map(), "_overlay.jpg": self.encode_picture(".jpg")}
 
     def _class_name(self, number: int) -> str:
         return self.class_names[number] if number < len(self.class_names) else str(number)
@@ -119,27 +111,3 @@ class SegmentationResult:
         buffer = io.BytesIO()
         Image.fromarray(self.label_map).save(buffer, "PNG", pnginfo=mark)
         return buffer.getvalue()
-
-    def _encode_overlay(self, suffix: str) -> bytes:
-        from PIL.PngImagePlugin import PngInfo
-
-        buffer = io.BytesIO()
-        if suffix == ".png":
-            mark = PngInfo()
-            mark.add_text("Software", OVERLAY_MARK)
-            self.img.save(buffer, "PNG", pnginfo=mark)
-        else:
-            self.img.save(buffer, "JPEG", quality=_JPEG_QUALITY, comment=OVERLAY_MARK.encode())
-        return buffer.getvalue()
-
-
-def _write(path: Path, data: bytes) -> Path:
-    with storage_errors(path.parent):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise OutputError(
-                f"{path.parent}: a file stands where a folder is needed; name another output"
-            ) from error
-    write_atomic(path, data)
-    return path

@@ -10,6 +10,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from segcore.errors import DataError
 from segcore.nn.losses.sum import SumOfLosses
 from segcore.tasks.batch import SemanticBatch, collate_semantic
 from segcore.tasks.restore import restore_class_map, restore_logits
@@ -75,6 +76,11 @@ class SemanticTask(Task):
             for sample, answer in zip(group, output, strict=True):
                 predictions.append(self._decide(answer, sample))
         return predictions
+
+    def truth(self, sample: Sample) -> np.ndarray:
+        if sample.label is None:
+            raise DataError(f"{sample.source}: has no label, which measuring needs")
+        return sample.label
 
     def _decide(self, answer: np.ndarray, sample: Sample) -> np.ndarray:
         if answer.ndim == 3:

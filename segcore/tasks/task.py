@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from segcore.config.schema import Config
     from segcore.discovery.catalogue import Catalogue
     from segcore.protocols import InferenceSession, Metric
+    from segcore.tasks.result import Predicted, Result
 
 __all__ = ["Task"]
 
@@ -63,6 +64,23 @@ class Task(ABC):
     @abstractmethod
     def infer(self, session: InferenceSession, samples: Sequence[Sample]) -> list[Any]:
         """Predict each prepared sample, in the size that its image had before preparation."""
+
+    @abstractmethod
+    def truth(self, sample: Sample) -> Any:
+        """Give what metrics compare the prediction of `sample` with. Raises DataError for none."""
+
+    def result(self, prediction: Any, predicted: Predicted) -> Result:
+        """Make a result of what `infer` said about an image; the task's spec names its class."""
+        of: Any = self.catalogue.tasks.find(self.name).spec.load_result()
+        result: Result = of(prediction, predicted)
+        return result
+
+    def folder_files(self, results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:  # noqa: ARG002
+        """Give what a folder of results holds besides those of each image, as JSON by file name.
+
+        `results` are the JSON forms of the results, in the order of the images.
+        """
+        return {}
 
     def metrics(self) -> list[Metric]:
         """Build the metrics that the configuration asks for."""

@@ -26,7 +26,7 @@ def two_models(monkeypatch):
             options="segcore.nn.losses.options:DiceLossOptions",
         ),
         ModelSpec(name="alpha", target="a:b", task="instance"),
-        TaskSpec(name="semantic", target="a:b"),
+        TaskSpec(name="semantic", target="a:b", result="a:b"),
     )
     known = Catalogue([Plugin(found=found, status="ok", specs=specs)])
     for module in ("segcore.cli.models", "segcore.discovery.models"):
