@@ -17,7 +17,16 @@ from typing import NamedTuple, TextIO
 from segcore.data.paths import printable
 from segcore.errors import ListFileError
 
-__all__ = ["ClassList", "Row", "format_row", "list_name", "read_class_list", "read_rows"]
+__all__ = [
+    "BadRow",
+    "ClassList",
+    "Row",
+    "format_row",
+    "list_name",
+    "read_class_list",
+    "read_rows",
+    "scan_rows",
+]
 
 _MAX_LINE = 2**16
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -33,6 +42,13 @@ class Row(NamedTuple):
     image: str
     label: str
     line: int
+
+
+class BadRow(NamedTuple):
+    """What is wrong with a line, or with the whole list where `line` is None."""
+
+    error: ListFileError
+    line: int | None
 
 
 @dataclass(frozen=True)
@@ -54,19 +70,40 @@ def read_rows(path: Path) -> Iterator[Row]:
     Raises ListFileError that names the file and the line.
     """
     for number, line in _lines(path):
-        fields = _split(line, path, number)
-        if len(fields) != 2:
-            hint = (
-                "Separate the two with a tab, or put names with spaces in double quotes"
-                if len(fields) > 2
-                else "Write the image, a space or tab, and its label"
-            )
-            raise ListFileError(
-                f"{printable(path)}, line {number}: {len(fields)} "
-                f"field{'' if len(fields) == 1 else 's'} instead of 2 (image and label). {hint}.",
-                kind="list-row",
-            )
-        yield Row(fields[0], fields[1], number)
+        yield _parse(line, path, number)
+
+
+def scan_rows(path: Path) -> Iterator[Row | BadRow]:
+    """Read a list file as `read_rows` does, but go on after a bad row, and raise nothing."""
+    number = 0
+    try:
+        for number, line in _lines(path):
+            yield _parse_or_tell(line, path, number)
+    except ListFileError as error:
+        yield BadRow(error, number + 1 if error.kind == "list-row" else None)
+
+
+def _parse_or_tell(line: str, path: Path, number: int) -> Row | BadRow:
+    try:
+        return _parse(line, path, number)
+    except ListFileError as error:
+        return BadRow(error, number)
+
+
+def _parse(line: str, path: Path, number: int) -> Row:
+    fields = _split(line, path, number)
+    if len(fields) != 2:
+        hint = (
+            "Separate the two with a tab, or put names with spaces in double quotes"
+            if len(fields) > 2
+            else "Write the image, a space or tab, and its label"
+        )
+        raise ListFileError(
+            f"{printable(path)}, line {number}: {len(fields)} "
+            f"field{'' if len(fields) == 1 else 's'} instead of 2 (image and label). {hint}.",
+            kind="list-row",
+        )
+    return Row(fields[0], fields[1], number)
 
 
 def read_class_list(path: Path) -> ClassList:
@@ -84,7 +121,8 @@ def read_class_list(path: Path) -> ClassList:
             values = bytes.fromhex(digits) if digits else [int(match[i]) for i in (3, 4, 5)]
             if max(values) > 255:
                 raise ListFileError(
-                    f"{printable(path)}, line {number}: colour {list(values)} must stay within 255.",
+                    f"{printable(path)}, line {number}: colour {list(values)} must stay within "
+                    "255.",
                     kind="classes-invalid",
                 )
             colour = (values[0], values[1], values[2])

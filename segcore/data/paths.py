@@ -19,6 +19,11 @@ from segcore.errors import DataError
 
 __all__ = ["inside", "printable", "read_file"]
 
+_REASONS = {
+    errno.ELOOP: ("symbolic links form a loop", "link-loop"),
+    errno.ENAMETOOLONG: ("longer than names of files can be", "name-invalid"),
+}
+
 
 def printable(name: str | os.PathLike[str]) -> str:
     """Give `name` for messages: control, bidirectional and undecodable characters are escaped."""
@@ -61,8 +66,8 @@ def inside(root: str | Path, name: str, *, allow_outside: bool = False) -> str:
             f"{printable(name)}: no such file in {printable(root)}.", kind="file-missing"
         ) from error
     except OSError as error:
-        reason = "symbolic links form a loop" if error.errno == errno.ELOOP else error.strerror
-        raise DataError(f"{printable(name)}: {reason}.") from error
+        reason, kind = _REASONS.get(error.errno or 0, (error.strerror, "file-unreadable"))
+        raise DataError(f"{printable(name)}: {reason}.", kind=kind) from error
     if not (allow_outside or real.startswith(base.rstrip(os.sep) + os.sep)):
         raise DataError(
             f"{printable(name)}: leaves the dataset folder {printable(base)}. Move the file into "
