@@ -20,11 +20,13 @@
     │   ├── PluginBrokenError           the plugin is installed, but cannot be used
     │   ├── FrameworkMissingError       no PaddlePaddle
     │   ├── PackageMissingError         an optional package
+    │   ├── OfflineError                a file that would have to be fetched, and may not be
     │   └── DeviceMissingError          no such device, or no framework build for it
     ├── RunError                     4  the run could not go on for outside reasons
     │   ├── StorageError                disk full, input/output error while writing
     │   ├── DivergedError               the loss or the weights are no longer finite
     │   ├── ExhaustedError              out of device or host memory
+    │   ├── DownloadError               a server that fails, keeps silent or cannot be reached
     │   └── WorkerError                 a data worker died, hung, or lost its connection
     └── Interrupted            130/143  stopped by a signal, with the state saved
 
@@ -48,6 +50,7 @@ __all__ = [
     "DataError",
     "DeviceMissingError",
     "DivergedError",
+    "DownloadError",
     "ExhaustedError",
     "ExportError",
     "FrameworkMissingError",
@@ -56,6 +59,7 @@ __all__ = [
     "LabelError",
     "ListFileError",
     "MissingError",
+    "OfflineError",
     "OutputError",
     "PackageMissingError",
     "PluginBrokenError",
@@ -173,6 +177,10 @@ class PackageMissingError(MissingError):
     """An optional package is not installed."""
 
 
+class OfflineError(MissingError):
+    """A file is not at hand, and nothing is fetched by the user's word."""
+
+
 class DeviceMissingError(MissingError):
     """There is no such device, or the installed PaddlePaddle was not built for it."""
 
@@ -193,6 +201,10 @@ class DivergedError(RunError):
 
 class ExhaustedError(RunError):
     """Memory of the device or the host ran out."""
+
+
+class DownloadError(RunError):
+    """A file could not be fetched, for reasons that may pass; what came is kept to go on from."""
 
 
 class WorkerError(RunError):

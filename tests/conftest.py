@@ -92,18 +92,34 @@ def _write_run(run, catalogue):
     write_export(network, task, run / "best_model" / "inference")
 
 
-def _toy():
-    spec = spec_from_file_location("toy_sources", Path(__file__).with_name("toy.py"))
+def _beside(name):
+    spec = spec_from_file_location(f"{name}_sources", Path(__file__).with_name(f"{name}.py"))
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 @pytest.fixture(scope="session")
+def webserver():
+    """The module with the web server of the tests, and its pages."""
+    return _beside("webserver")
+
+
+@pytest.fixture
+def web(webserver, monkeypatch, tmp_path):
+    """A web server without pages yet; proxies are out of the way, and the cache is empty."""
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("SEGCORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SEGCORE_OFFLINE", raising=False)
+    with webserver.WebServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def toy_site(tmp_path_factory):
     """A folder in which the toy plugin is installed."""
     site = Site(tmp_path_factory.mktemp("site"))
-    sources = _toy()
+    sources = _beside("toy")
     site.install("toy_plugin", sources.PLUGIN)
     site.write(site.folder / "toy_network.py", sources.NETWORK)
     return site

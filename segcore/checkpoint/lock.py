@@ -16,7 +16,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from segcore.checkpoint.files import prepare_output, temporary_name
 from segcore.errors import OutputError, RunLockedError
 
-__all__ = ["Holder", "RunLock"]
+__all__ = ["Holder", "RunLock", "waiting_lock"]
 
 HEARTBEAT_S = 10.0
 SILENT_S = 120.0
@@ -92,6 +92,28 @@ def _read_holder(path: Path) -> Holder | None:
     with contextlib.suppress(OSError, ValidationError):
         return Holder.model_validate_json(path.read_bytes())
     return None
+
+
+@contextlib.contextmanager
+def waiting_lock(path: Path) -> Iterator[None]:
+    """Hold the kernel's lock on the file `path` while the block runs, waiting for whoever has it.
+
+    For work that several processes may want done, and that one does for all. Raises OutputError
+    where the file cannot be made, or the file system has no locks.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    descriptor = None
+    try:
+        descriptor = os.open(path, flags, 0o666)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        if descriptor is not None:
+            os.close(descriptor)
+        raise OutputError(f"{path}: cannot be locked: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        os.close(descriptor)  # which lets the lock go; the file stays, for others may wait on it
 
 
 class RunLock:
