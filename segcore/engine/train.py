@@ -56,9 +56,13 @@ def train(
     resume: bool = False,
     accept_changes: bool = False,
     check: bool = True,
+    datasets: Mapping[str, Dataset] | None = None,
     catalogue: Catalogue | None = None,
 ) -> dict[str, Any]:
     """Train what `config` describes into the folder `output`; give what train_result.json holds.
+
+    `datasets` are those of the splits train and val, where they are not those at `data.path`.
+    Without one for val nothing is measured, and the newest weights count as the best.
 
     With `resume` a stopped training goes on, and a new one begins where there is none. A run whose
     configuration, data, versions or kind of device changed is refused with the differences, unless
@@ -80,7 +84,8 @@ def train(
     with RunLock(folder.path) as lock:
         store = CheckpointStore(folder.path, claim_run_id(folder.path), keep=config.save.keep)
         store.recover()
-        datasets = {split: open_dataset(config, split, catalogue) for split in ("train", "val")}
+        if datasets is None:
+            datasets = {split: open_dataset(config, split, catalogue) for split in ("train", "val")}
         config = complete_config(config, entry, datasets["train"])
         with logging_to(folder.log):
             _say_warnings(datasets)
@@ -208,10 +213,10 @@ class _Run:
         return result
 
     @contextmanager
-    def _loaders(self) -> Iterator[tuple[Loader, Loader]]:
+    def _loaders(self) -> Iterator[tuple[Loader, Loader | None]]:
         config = self.config
         data, train = config.data, config.train
-        train_set, eval_set = self.datasets["train"], self.datasets["val"]
+        train_set, eval_set = self.datasets["train"], self.datasets.get("val")
         train_batches = Loader(
             train_set,
             build_transforms(train.transforms, config, self.catalogue),
@@ -222,12 +227,16 @@ class _Run:
             on_bad_sample=data.on_bad_sample,
             continuous=True,
         )
+        if eval_set is None:
+            with train_batches:
+                yield train_batches, None
+            return
         eval_batches = evaluation_loader(config, eval_set, self.catalogue, train.num_workers)
         with train_batches, eval_batches:
             yield train_batches, eval_batches
 
     def _create_trainer(
-        self, train_batches: Loader, eval_batches: Loader, observers: ObserverGroup
+        self, train_batches: Loader, eval_batches: Loader | None, observers: ObserverGroup
     ) -> Trainer:
         from segcore.engine.history import History
         from segcore.engine.trainer import Intervals, Trainer
@@ -237,7 +246,7 @@ class _Run:
             self.task,
             self.network,
             train_batches=train_batches,
-            eval_batches=lambda: eval_batches.epoch(0),
+            eval_batches=None if eval_batches is None else lambda: eval_batches.epoch(0),
             intervals=Intervals.of(self.config, len(train_batches)),
             store=self.store,
             lock=self.lock,

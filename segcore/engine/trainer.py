@@ -82,7 +82,8 @@ class Trainer:
     """Train `network` for `task` as `config` says, from the beginning or from a snapshot.
 
     `train_batches` gives training batches, `eval_batches` a new pass over the evaluation samples
-    each time it is called; `store` keeps snapshots and the best model, while `lock` is held.
+    each time it is called, or is None where nothing is to be measured; `store` keeps snapshots and
+    the best model, while `lock` is held.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Trainer:
         network: nn.Layer,
         *,
         train_batches: Loader,
-        eval_batches: Callable[[], Iterable[Sequence[Sample]]],
+        eval_batches: Callable[[], Iterable[Sequence[Sample]]] | None,
         intervals: Intervals,
         store: CheckpointStore,
         lock: RunLock,
@@ -249,6 +250,11 @@ class Trainer:
         """Evaluate the model that was just saved, and promote it when it is the best so far."""
         begun = time.monotonic()
         averaged = self.average.applied() if self.average is not None else nullcontext()
+        if self.eval_batches is None:
+            with averaged:
+                self._take_as_best(None)
+            self.state.evaluation_due = False
+            return
         with averaged, _memory_errors(self.config):
             scores = evaluate(self.task.session(self.network), self.task, self.eval_batches())
             best = self.config.eval.best
@@ -288,6 +294,10 @@ class Trainer:
         if not gain and state.best_step is not None:
             state.evaluations_without_gain += 1
             return
+        self._take_as_best(score)
+
+    def _take_as_best(self, score: float | None) -> None:
+        state = self.state
         state.best_score, state.best_step, state.evaluations_without_gain = score, state.step, 0
         parts = take_snapshot(self.network, self.optimizer, self.average, state)
         # best models carry their numbers under the name that PaddleX gives them; the length of
