@@ -12,7 +12,7 @@ from segcore.data.decode import with_pillow
 from segcore.data.header import Header, read_header
 from segcore.errors import ImageError, LabelError
 
-__all__ = ["check_label_values", "decode_label", "map_label"]
+__all__ = ["check_label_values", "decode_label", "is_blended", "is_mask", "map_label"]
 
 _SHOWN = 5  # values or colours listed in a message
 
@@ -173,8 +173,51 @@ def check_label_values(
         refused = (label >= num_classes) & (label != ignore_index)
         if not refused.any():
             return
+    if is_blended(label):
+        raise LabelError(
+            f"{source}: {np.count_nonzero(refused)} pixels along edges have values between those "
+            "of their neighbours, as smoothing leaves them (anti-aliasing). Draw or scale the "
+            "label without it.",
+            kind="label-antialiased",
+        )
     values, counts = np.unique(label[refused], return_counts=True)
-    raise LabelError(_describe_values(values, counts, source, num_classes, ignore_index))
+    kind = "label-value"
+    if is_mask(label):
+        kind = "label-mask"
+    elif values[-1] > 255:
+        kind = "label-deep-value"
+    message = _describe_values(values, counts, source, num_classes, ignore_index)
+    raise LabelError(message, kind=kind)
+
+
+def is_mask(label: np.ndarray) -> bool:
+    """Say whether `label` (H, W) holds 255 and nothing else but 0."""
+    import cv2
+
+    if label.dtype != np.uint8:
+        return bool(((label == 0) | (label == 255)).all() and (label == 255).any())
+    others = cv2.inRange(label, 1, 254)
+    return cv2.countNonZero(others) == 0 and cv2.countNonZero(label) > 0
+
+
+def is_blended(label: np.ndarray) -> bool:
+    """Say whether `label` (H, W) looks smoothed: most of its values stand at edges alone.
+
+    Such a value is between those of its neighbours nearly wherever it occurs. Classes that are one
+    pixel wide are no evidence: it takes at least six such values.
+    """
+    import cv2
+
+    counts = np.bincount(label.ravel())
+    values = np.flatnonzero(counts)
+    if values.size < 8 or values[-1] > 65535 or min(label.shape) < 8:
+        return False
+    picture = label if label.dtype == np.uint8 else label.astype(np.uint16)
+    around = np.ones((3, 3), np.uint8)
+    between = (cv2.erode(picture, around) < picture) & (picture < cv2.dilate(picture, around))
+    at_edges = np.bincount(label[between], minlength=counts.size)
+    passing = int((at_edges[values] > 0.9 * counts[values]).sum())
+    return passing >= max(6, values.size // 2)
 
 
 def _describe_values(

@@ -75,12 +75,11 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 def scan_rows(path: Path) -> Iterator[Row | BadRow]:
     """Read a list file as `read_rows` does, but go on after a bad row, and raise nothing."""
-    number = 0
     try:
         for number, line in _lines(path):
             yield _parse_or_tell(line, path, number)
     except ListFileError as error:
-        yield BadRow(error, number + 1 if error.kind == "list-row" else None)
+        yield BadRow(error, None)
 
 
 def _parse_or_tell(line: str, path: Path, number: int) -> Row | BadRow:

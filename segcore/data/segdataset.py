@@ -8,23 +8,22 @@ pixels is checked when a sample is loaded; the message then names the file and t
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from segcore.config.schema import Config, DataConfig
 from segcore.data.decode import check_image, decode_image
-from segcore.data.label import check_label_values, decode_label, map_label
+from segcore.data.label import decode_label, map_label
 from segcore.data.listfile import ClassList, Row, read_class_list, read_rows
 from segcore.data.paths import inside, printable, read_file
+from segcore.data.rowfile import RowFiles, check_sizes
 from segcore.errors import DataError, LabelError, ListFileError
 from segcore.tasks.sample import Sample
 
-__all__ = ["SegDataset", "SegDatasetFormat", "count_classes"]
+__all__ = ["SegDataset", "SegDatasetFormat", "agree_on_classes", "count_classes"]
 
 _SPLITS = ("train", "val", "test")
 _SHOWN = 20
@@ -55,15 +54,15 @@ class SegDataset:
 
     def __init__(self, root: Path, split: str, config: DataConfig | None = None) -> None:
         self.root = Path(root)
-        self._folder = os.fspath(self.root.absolute())  # stays right when the process moves
         self.split = split
         self.config = config or DataConfig()
         self.warnings: list[str] = []
+        self._files = RowFiles(self.root, self.config)
         self._list = _find_list(self.root, split)
         self._rows = self._read_rows()
         self._sizes = self._check_files()
         self._check_leakage()
-        classes = _agree_on_classes(self.root, self.config)
+        classes = agree_on_classes(self.root, self.config, count_classes)
         self.class_names: tuple[str, ...] = classes.names
         self.class_colours = classes.colours
         self._check_mask()
@@ -98,13 +97,12 @@ class SegDataset:
         """
         row = self._rows[index]
         try:
-            image, codes = decode_image(
-                self._read(row.image, self._sizes[2 * index]), printable(row.image), self.config
-            )
-            label = self._load_label(row, self._sizes[2 * index + 1])
-            _check_size(image.shape[:2], label, row)
+            data = self._files.read(row.image, self._sizes[2 * index])
+            image, codes = decode_image(data, printable(row.image), self.config)
+            label = self._load_label(index)
+            check_sizes(image.shape[:2], row.image, label, row.label)
         except DataError as error:
-            raise type(error)(f"{error} ({self._list.name}, line {row.line})") from error
+            raise self._located(error, row) from error
         if (label == self.config.ignore_index).all():
             codes = (*codes, "ignored-label")
         return Sample(image, label, index, self.describe(index), warnings=codes)
@@ -113,30 +111,19 @@ class SegDataset:
         """Raise DataError where `load` would, but for damage inside the picture; much quicker."""
         row = self._rows[index]
         try:
-            image = self._read(row.image, self._sizes[2 * index])
+            image = self._files.read(row.image, self._sizes[2 * index])
             size = check_image(image, printable(row.image), self.config)
-            _check_size(size, self._load_label(row, self._sizes[2 * index + 1]), row)
+            check_sizes(size, row.image, self._load_label(index), row.label)
         except DataError as error:
-            raise type(error)(f"{error} ({self._list.name}, line {row.line})") from error
+            raise self._located(error, row) from error
 
-    def _load_label(self, row: Row, size: int) -> np.ndarray:
-        shown = printable(row.label)
-        label = decode_label(self._read(row.label, size), shown, self.config.max_pixels)
-        label = map_label(label, self.config.label_map)
-        check_label_values(label, shown, self.num_classes, self.config.ignore_index)
-        return label
+    def _load_label(self, index: int) -> np.ndarray:
+        name = self._rows[index].label
+        data = self._files.read(name, self._sizes[2 * index + 1])
+        return self._files.decode_label(data, name, self.num_classes)
 
-    def _read(self, name: str, size: int) -> bytes:
-        data = read_file(self._path(name), printable(name))
-        if len(data) != size:
-            raise DataError(
-                f"{printable(name)}: changed while the dataset was in use "
-                f"({size} bytes before, {len(data)} now). Start again with files that stay."
-            )
-        return data
-
-    def _path(self, name: str) -> str:
-        return inside(self._folder, name, allow_outside=self.config.allow_outside)
+    def _located(self, error: DataError, row: Row) -> DataError:
+        return type(error)(f"{error} ({self._list.name}, line {row.line})", error.kind)
 
     def _read_rows(self) -> list[Row]:
         rows: list[Row] = []
@@ -150,14 +137,16 @@ class SegDataset:
         if not rows:
             raise ListFileError(
                 f"{printable(self._list)}: lists no images. "
-                "Write a row `image label` for each image."
+                "Write a row `image label` for each image.",
+                kind="list-empty",
             )
         if repeated:
             text = f"{len(repeated)} images are listed again: {_first(repeated)}"
             if not self.config.allow_duplicates:
                 raise ListFileError(
                     f"{printable(self._list)}: {text}. "
-                    "Remove the rows or set data.allow_duplicates=true."
+                    "Remove the rows or set data.allow_duplicates=true.",
+                    kind="row-repeated",
                 )
             self.warnings.append(f"{self._list.name}: {text}")
         return rows
@@ -166,32 +155,21 @@ class SegDataset:
         """Give the sizes of all files: image, label, image, label, ..."""
         sizes = array("q")
         problems: list[str] = []
+        kind = None
         for row in self._rows:
             for name in (row.image, row.label):
                 try:
-                    sizes.append(self._size_of(name))
+                    sizes.append(self._files.status(name).st_size)
                 except DataError as error:  # noqa: PERF203 - all problems are shown together
                     problems.append(f"line {row.line}: {error}")
+                    kind = kind or error.kind
         if problems:
             raise DataError(
                 f"{printable(self._list)}: {len(problems)} files cannot be used:\n  "
-                + _first(problems, separator="\n  ")
+                + _first(problems, separator="\n  "),
+                kind=kind,
             )
         return sizes
-
-    def _size_of(self, name: str) -> int:
-        path = self._path(name)
-        try:
-            status = os.stat(path)  # noqa: PTH116 - half the time of Path.stat
-        except FileNotFoundError:
-            raise DataError(f"{printable(name)}: no such file in {printable(self.root)}.") from None
-        except OSError as error:
-            raise DataError(f"{printable(name)}: {error.strerror}.") from error
-        if not stat.S_ISREG(status.st_mode):
-            raise DataError(f"{printable(name)}: not a regular file.")
-        if not os.access(path, os.R_OK):
-            raise DataError(f"{printable(name)}: no permission to read it.")
-        return status.st_size
 
     def _check_leakage(self) -> None:
         """Refuse images that other splits list too: a score on them would prove nothing."""
@@ -200,7 +178,7 @@ class SegDataset:
             other = self.root / f"{split}.txt"
             if split == self.split or not other.is_file():
                 continue
-            own = own if own is not None else {self._path(row.image) for row in self._rows}
+            own = own if own is not None else {self._files.path(row.image) for row in self._rows}
             shared = [
                 printable(row.image)
                 for row in read_rows(other)
@@ -209,7 +187,8 @@ class SegDataset:
             if shared and "train" in (split, self.split):
                 raise DataError(
                     f"{len(shared)} images are listed in {self._list.name} and in {other.name}: "
-                    f"{_first(shared)}. Keep each in one of them."
+                    f"{_first(shared)}. Keep each in one of them.",
+                    kind="split-same-file",
                 )
 
     def _check_mask(self) -> None:
@@ -229,7 +208,8 @@ class SegDataset:
             raise LabelError(
                 f"{printable(self._rows[0].label)} and the other labels of {self._list.name} hold "
                 "only 0 and 255, and 255 is ignored. If 255 is meant as class 1, set "
-                "data.label_map={255: 1}."
+                "data.label_map={255: 1}.",
+                kind="label-mask",
             )
 
     def _labels(self, indices: Iterable[int]) -> Iterator[np.ndarray]:
@@ -237,11 +217,11 @@ class SegDataset:
         for index in indices:
             name = self._rows[index].label
             try:
-                data = self._read(name, self._sizes[2 * index + 1])
-                label = decode_label(data, printable(name), self.config.max_pixels)
+                data = self._files.read(name, self._sizes[2 * index + 1])
+                label = self._files.decode_label(data, name)
             except DataError:
                 continue
-            yield map_label(label, self.config.label_map)
+            yield label
 
 
 def _find_list(root: Path, split: str) -> Path:
@@ -252,29 +232,38 @@ def _find_list(root: Path, split: str) -> Path:
         there = [f"{name}.txt" for name in _SPLITS if (root / f"{name}.txt").is_file()]
         raise DataError(
             f"{printable(root)}: has no {split}.txt (found: {', '.join(there) or 'no list'}). "
-            "Write one with a row `image label` for each image."
+            "Write one with a row `image label` for each image.",
+            kind="list-missing",
         )
     return path
 
 
-def _agree_on_classes(root: Path, config: DataConfig) -> ClassList:
+def agree_on_classes(
+    root: Path, config: DataConfig, count: Callable[[Path, DataConfig], int]
+) -> ClassList:
+    """Give the classes: those of labels.txt, or of `config`, or as many as `count` counts.
+
+    Raises DataError where these contradict each other, or the ignored value.
+    """
     path = root / "labels.txt"
     listed = read_class_list(path) if path.is_file() else None
     num_classes = config.num_classes
     if listed is None:
-        num_classes = num_classes or len(config.class_names or ()) or count_classes(root, config)
+        num_classes = num_classes or len(config.class_names or ()) or count(root, config)
         names = config.class_names or tuple(f"class {i}" for i in range(num_classes))
         listed = ClassList(names, (None,) * len(names))
     elif num_classes is not None and num_classes != len(listed.names):
         raise DataError(
             f"{printable(path)}: names {len(listed.names)} classes, but data.num_classes is "
-            f"{num_classes}. Mend one of the two."
+            f"{num_classes}. Mend one of the two.",
+            kind="classes-disagree",
         )
     if config.ignore_index < len(listed.names):
         raise DataError(
             f"data.ignore_index={config.ignore_index} is class "
             f"{printable(listed.names[config.ignore_index])!r} of {len(listed.names)}, which would "
-            "never be learnt. Set data.ignore_index to a value above the classes."
+            "never be learnt. Set data.ignore_index to a value above the classes.",
+            kind="ignore-is-class",
         )
     return listed
 
@@ -295,19 +284,6 @@ def count_classes(root: Path, config: DataConfig) -> int:
             valid = label[label != config.ignore_index]
             highest = max(highest, int(valid.max(initial=0)))
     return highest + 1
-
-
-def _check_size(size: tuple[int, ...], label: np.ndarray, row: Row) -> None:
-    height, width = size
-    if label.shape == (height, width):
-        return
-    hint = "Save both in one size."
-    if label.shape == (width, height):
-        hint = "Did EXIF orientation turn the image? Then turn the label as well."
-    raise LabelError(
-        f"{printable(row.label)}: {label.shape[1]} x {label.shape[0]} pixels, but "
-        f"{printable(row.image)} has {width} x {height}. {hint}"
-    )
 
 
 def _is_among(root: Path, name: str, paths: set[str]) -> bool:
