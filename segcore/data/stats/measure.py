@@ -55,8 +55,8 @@ def measure(sample: Sample, label: np.ndarray, ignore_index: int) -> Measurement
 
     image = sample.image
     height, width = sample.size
-    means, stds = cv2.meanStdDev(image)
-    grey = image if image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = _grey(image)
+    means, stds = _channel_spreads(image)
     brightness, contrast = cv2.meanStdDev(grey)
     counts = np.bincount(label.ravel())
     ignored = int(counts[ignore_index]) if ignore_index < counts.size else 0
@@ -71,10 +71,36 @@ def measure(sample: Sample, label: np.ndarray, ignore_index: int) -> Measurement
         ignored_pixels=ignored,
         brightness=float(brightness[0, 0]),
         contrast=float(contrast[0, 0]),
-        channel_means=means[:, 0],
-        channel_stds=stds[:, 0],
+        channel_means=means,
+        channel_stds=stds,
         edge_contrast=_edge_contrast(grey, label),
     )
+
+
+def _grey(image: np.ndarray) -> np.ndarray:
+    """Give (H, W) of an image (H, W, C): luma of RGB, else the mean of the channels."""
+    import cv2
+
+    channels = image.shape[2]
+    if channels == 1:
+        return image[..., 0]
+    if channels == 3:
+        grey: np.ndarray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        return grey
+    return np.rint(image.mean(axis=2)).astype(np.uint8)
+
+
+def _channel_spreads(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the mean and the standard deviation of each channel, (C,) each."""
+    import cv2
+
+    # OpenCV takes four channels at once, and more in turn
+    parts = [
+        cv2.meanStdDev(np.ascontiguousarray(image[..., first : first + 4]))
+        for first in range(0, image.shape[2], 4)
+    ]
+    means, stds = zip(*parts, strict=True)
+    return np.concatenate(means)[:, 0], np.concatenate(stds)[:, 0]
 
 
 def _region_areas(label: np.ndarray, number: int) -> np.ndarray:
