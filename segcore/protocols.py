@@ -81,8 +81,11 @@ class Metric(Protocol):
     Built with `num_classes`, `ignore_index` and `class_names` besides its options.
     """
 
-    def update(self, prediction: Any, label: Any) -> None:
-        """Count one image; for semantic tasks both are class maps (H, W)."""
+    def update(self, prediction: Any, truth: Any) -> None:
+        """Count one image; for semantic tasks both are class maps (H, W).
+
+        For instance tasks they are a `segcore.tasks.instances.Detections` and a `Truth`.
+        """
         ...
 
     def compute(self) -> Mapping[str, Any]:

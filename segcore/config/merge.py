@@ -1,8 +1,8 @@
 """Lay the sources of a configuration over each other and remember where each value came from.
 
-Defaults < the model's recipe < YAML files (bases first) < `-o key=value` < explicit flags. The
-sections of the schema and the options of the model are merged key by key; every other value, lists
-included, is replaced as a whole.
+Defaults < recipe of the task < that of the model < YAML files (bases first) < `-o key=value` <
+explicit flags. The sections of the schema and the options of the model are merged key by key; every
+other value, lists included, is replaced as a whole.
 """
 
 from __future__ import annotations

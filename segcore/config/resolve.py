@@ -98,15 +98,15 @@ def merge_sources(
     flags = dict(flags)
     if model is not None:
         flags["model.name"] = model
-    layers = _layers(None, documents, overrides, flags)
+    layers = _layers((), documents, overrides, flags)
     # The recipe lies below the file that may name its model, so the name is looked up first.
     entry = _find_model(layers, model, catalogue)
     if entry is None:
         return layers
     if model is not None and "/" not in model:
         flags["model.name"] = entry.name  # the canonical spelling; a qualified name stays
-    recipe = None if entry.spec.recipe is None else _read_recipe(entry)
-    return _layers(recipe, documents, overrides, flags)
+    recipes = [_read_recipe(e) for e in (_find_task(entry, catalogue), entry) if e.spec.recipe]
+    return _layers(recipes, documents, overrides, flags)
 
 
 def find_problems(
@@ -153,13 +153,13 @@ def _contradictions(config: Config, layers: Layers) -> list[Problem]:
 
 
 def _layers(
-    recipe: Document | None,
+    recipes: Sequence[Document],
     documents: Sequence[Document],
     overrides: Sequence[str],
     flags: Mapping[str, Any],
 ) -> Layers:
     layers = Layers()
-    if recipe is not None:
+    for recipe in recipes:
         layers.add_document(recipe, "recipe")
     for document in documents:
         layers.add_document(document, "file")
@@ -180,6 +180,17 @@ def _find_model(layers: Layers, model: str | None, catalogue: Catalogue) -> Entr
         if model is not None:
             raise
         return None  # reported with the other problems, with its place in the file
+
+
+def _find_task(model: Entry, catalogue: Catalogue) -> Entry:
+    """Find the task of `model`. Raises PluginBrokenError where nothing declares it."""
+    try:
+        return catalogue.tasks.find(model.spec.task)
+    except UnknownNameError as error:
+        raise PluginBrokenError(
+            f"model {model.name!r}: {error}; install the plugin of its task, or report it to the "
+            "authors of the model's"
+        ) from error
 
 
 def _check_version(document: Document) -> None:
@@ -207,12 +218,12 @@ def _read_recipe(entry: Entry) -> Document:
         document = parse_document(text, recipe)
     except (ImportError, OSError, UnicodeDecodeError, ConfigError) as error:
         raise PluginBrokenError(
-            f"model {entry.name!r}: its recipe {recipe!r} cannot be read: {error}; "
+            f"{entry.spec.kind} {entry.name!r}: its recipe {recipe!r} cannot be read: {error}; "
             "reinstall the plugin, or report it to its authors"
         ) from error
     if BASE_KEY in document.data:
         raise PluginBrokenError(
-            f"model {entry.name!r}: its recipe {recipe!r} uses {BASE_KEY}, which only files can; "
-            "report it to the authors of the plugin"
+            f"{entry.spec.kind} {entry.name!r}: its recipe {recipe!r} uses {BASE_KEY}, which only "
+            "files can; report it to the authors of the plugin"
         )
     return document

@@ -79,6 +79,9 @@ class DataConfig(Section):
 
     path: str | None = Field(None, description="Folder of the dataset")
     format: str | None = Field(None, description="Layout of the dataset; null detects it")
+    fold: int | None = Field(
+        None, ge=0, description="Fold of a cross-validation: 0 reads train_fold0.txt, val_fold0.txt"
+    )
     num_classes: int | None = Field(
         None, ge=1, le=65535, description="Number of classes; null counts the lines of labels.txt"
     )
@@ -184,7 +187,7 @@ def _default_train_transforms() -> tuple[Component, ...]:
 
 
 Components = Annotated[tuple[Component, ...], Field(strict=False)]
-LossTerms = Annotated[tuple[LossTerm, ...], Field(strict=False, min_length=1)]
+LossTerms = Annotated[tuple[LossTerm, ...], Field(strict=False)]
 
 
 class TrainConfig(Section):
@@ -214,7 +217,8 @@ class TrainConfig(Section):
         default_factory=_default_train_transforms, description="Augmentations, in order"
     )
     losses: LossTerms = Field(
-        (LossTerm(type="CrossEntropyLoss"),), description="Terms of the loss, added"
+        (LossTerm(type="CrossEntropyLoss"),),
+        description="Terms of the loss, added; empty where networks bring their own",
     )
     output_weights: Annotated[tuple[float, ...], Field(strict=False)] | None = Field(
         None, description="Factor of each output of the network; null is the network's own, or 1"

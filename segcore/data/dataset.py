@@ -19,18 +19,21 @@ __all__ = ["open_dataset", "open_splits"]
 _SPLITS = ("train", "val", "test")
 
 
-def open_dataset(config: Config, split: str, catalogue: Catalogue) -> Dataset:
+def open_dataset(
+    config: Config, split: str, catalogue: Catalogue, task: str | None = None
+) -> Dataset:
     """Open the split `train`, `val` or `test` of the dataset at `data.path`.
 
-    Raises ConfigError when no dataset is named, DataError when it is not usable, and
-    UnknownNameError when `data.format` is not that of any plugin.
+    Where `task` is given, only layouts that say what models of that task learn are looked for.
+    Raises ConfigError when no dataset is named or `data.format` is of another task, DataError when
+    it is not usable, and UnknownNameError when `data.format` is not that of any plugin.
     """
     if config.data.path is None:
         raise ConfigError("no dataset is named: give --data DIR or set data.path")
     root = Path(config.data.path)
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder; --data names the folder of a dataset")
-    layout = _find_format(config, root, catalogue)
+    layout = _find_format(config, root, catalogue, task)
     return layout.open(root, split, config)
 
 
@@ -58,16 +61,31 @@ def open_splits(
     return {split: open_dataset(config, split, catalogue) for split in splits}
 
 
-def _find_format(config: Config, root: Path, catalogue: Catalogue) -> DatasetFormat:
+def _find_format(
+    config: Config, root: Path, catalogue: Catalogue, task: str | None = None
+) -> DatasetFormat:
     if config.data.format is not None:
-        named: DatasetFormat = catalogue.dataset_formats.find(config.data.format).load_target()()
+        entry = catalogue.dataset_formats.find(config.data.format)
+        if task not in (None, entry.spec.task):
+            raise ConfigError(
+                f"data.format = {config.data.format!r}: is for {entry.spec.task} models, but "
+                f"{config.model.name} is {task}"
+            )
+        named: DatasetFormat = entry.load_target()()
         return named
+    found: list[tuple[str, str]] = []
     for entry in catalogue.dataset_formats:
         layout: DatasetFormat = entry.load_target()()
         if layout.detects(root):
-            return layout
-    known = ", ".join(catalogue.dataset_formats.names())
-    raise DataError(
-        f"{root}: is no dataset of a known layout ({known}). "
-        "A SegDataset has train.txt and val.txt with a line `image label` for each image."
-    )
+            if task in (None, entry.spec.task):
+                return layout
+            found.append((entry.name, entry.spec.task))
+    known = [e for e in catalogue.dataset_formats if task in (None, e.spec.task)]
+    listed = "; ".join(f"{entry.name}: {entry.spec.summary}" for entry in known)
+    if found:
+        name, other = found[0]
+        raise DataError(
+            f"{root}: is a {name}, for {other} models, but {config.model.name} is {task}. It "
+            f"learns from other layouts ({listed})."
+        )
+    raise DataError(f"{root}: is no dataset of a known layout ({listed}).")

@@ -185,7 +185,7 @@ def _problems_of_spec(spec: specs.Spec) -> Iterator[tuple[str, bool]]:
         return
     if options is not None:
         yield from _problems_of_options(options)
-    if isinstance(spec, specs.ModelSpec) and spec.recipe is not None:
+    if isinstance(spec, specs.ModelSpec | specs.TaskSpec) and spec.recipe is not None:
         package, _, file = spec.recipe.partition(":")
         from importlib.resources import files
 

@@ -97,7 +97,7 @@ def evaluate_model(
     from segcore.devices.select import select_device
     from segcore.discovery.catalogue import get_catalogue
     from segcore.inference.create import choose_runtime
-    from segcore.inference.eager import create_task
+    from segcore.inference.eager import create_task, task_of
     from segcore.inference.source import find_model
 
     catalogue = get_catalogue()
@@ -112,8 +112,9 @@ def evaluate_model(
     )
     folder = output or (path if path.is_dir() else path.parent)
     prepare_output(folder)
-    dataset = _open_for(config, split, catalogue, path)
-    task = create_task(config, dataset.class_names, found.task)
+    task_name = found.task or task_of(config, catalogue)
+    dataset = _open_for(config, split, catalogue, path, task_name)
+    task = create_task(config, dataset.class_names, task_name)
     used, engine = choose_runtime(runtime, found.source, catalogue)
     session = engine.load(found.source, choice.device, choice.indices[0])
     begun = time.perf_counter()
@@ -140,14 +141,14 @@ def evaluate_model(
     return result
 
 
-def _open_for(config: Config, split: str, catalogue: Catalogue, path: Path) -> Dataset:
+def _open_for(config: Config, split: str, catalogue: Catalogue, path: Path, task: str) -> Dataset:
     """Open the dataset and make sure that it has the classes of the model at `path`."""
     wanted = config.data.num_classes
     # the dataset says itself what it has, unless nobody else can
     free = config.data.model_copy(
         update={"num_classes": None if config.data.class_names else wanted}
     )
-    dataset = open_dataset(config.model_copy(update={"data": free}), split, catalogue)
+    dataset = open_dataset(config.model_copy(update={"data": free}), split, catalogue, task)
     found = len(dataset.class_names)
     if wanted is not None and wanted != found:
         raise DataError(

@@ -28,7 +28,7 @@ from segcore.engine.evaluate import evaluation_loader
 from segcore.engine.identity import differences, run_identity
 from segcore.engine.logfile import logging_to
 from segcore.engine.result import describe_result
-from segcore.errors import CheckpointError, ConfigError, OutputError, RequestError
+from segcore.errors import CheckpointError, ConfigError, DataError, OutputError, RequestError
 
 if TYPE_CHECKING:
     import paddle
@@ -85,7 +85,11 @@ def train(
         store = CheckpointStore(folder.path, claim_run_id(folder.path), keep=config.save.keep)
         store.recover()
         if datasets is None:
-            datasets = {split: open_dataset(config, split, catalogue) for split in ("train", "val")}
+            datasets = {
+                split: open_dataset(config, split, catalogue, entry.spec.task)
+                for split in ("train", "val")
+            }
+        _require_same_classes(datasets)
         config = complete_config(config, entry, datasets["train"])
         with logging_to(folder.log):
             _say_warnings(datasets)
@@ -186,6 +190,8 @@ class _Run:
         self.paddle.set_device(choice.places[0])
         task_class = catalogue.tasks.find(entry.spec.task).load_target()
         self.task: Task = task_class(config, datasets["train"].class_names, catalogue)
+        if "val" in datasets:
+            self.task.metrics()  # a wrong one is better refused before any work
         self.identity = run_identity(
             config,
             datasets={split: dataset.fingerprint() for split, dataset in datasets.items()},
@@ -334,6 +340,17 @@ def _versions(entry: Entry[ModelSpec], paddle: Any) -> dict[str, str]:
         entry.plugin.distribution: entry.plugin.version,
         "paddle": ".".join(paddle.__version__.split(".")[:2]),
     }
+
+
+def _require_same_classes(datasets: Mapping[str, Dataset]) -> None:
+    """Refuse splits that name different classes: their scores would compare other things."""
+    train = tuple(datasets["train"].class_names)
+    val = tuple(datasets.get("val", datasets["train"]).class_names)
+    if train != val:
+        raise DataError(
+            f"the classes of val ({', '.join(val[:5])}...) are not those of train "
+            f"({', '.join(train[:5])}...). Give both splits the same ones, in the same order."
+        )
 
 
 def _say_warnings(datasets: Mapping[str, Dataset]) -> None:

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     import paddle
 
     from segcore.config.schema import Config
+    from segcore.discovery.catalogue import Catalogue
     from segcore.protocols import Device, InferenceSession, ModelSource
     from segcore.tasks.task import Task
 
-__all__ = ["Eager", "create_task"]
+__all__ = ["Eager", "create_task", "task_of"]
 
 
 class Eager:
@@ -64,16 +65,23 @@ def create_task(
 ) -> Task:
     """Set up the task of the model that `config` names, or `task_name` where it is known.
 
-    Without names the classes are called by their numbers. A model of a plugin that is not
-    installed counts as semantic: exported graphs run without their plugin.
+    Without names the classes are called by their numbers.
     """
     from segcore.discovery.catalogue import get_catalogue
 
     catalogue = get_catalogue()
-    if task_name is None:
-        known = config.model.name in catalogue.models
-        task_name = catalogue.models.find(config.model.name).spec.task if known else "semantic"
+    task_name = task_name or task_of(config, catalogue)
     if class_names is None:
         class_names = tuple(str(number) for number in range(config.data.num_classes or 256))
     task: Task = catalogue.tasks.find(task_name).load_target()(config, class_names, catalogue)
     return task
+
+
+def task_of(config: Config, catalogue: Catalogue) -> str:
+    """Give the name of the task of the model that `config` names.
+
+    A model of a plugin that is not installed counts as semantic: exported graphs run without their
+    plugin, and those of others than segcore do not say their task.
+    """
+    known = config.model.name in catalogue.models
+    return catalogue.models.find(config.model.name).spec.task if known else "semantic"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from segcore.config.shared import shared_values
 from segcore.discovery.build import build_component
+from segcore.errors import ConfigError
 from segcore.tasks.sample import Sample
 
 if TYPE_CHECKING:
@@ -83,16 +84,26 @@ class Task(ABC):
         return {}
 
     def metrics(self) -> list[Metric]:
-        """Build the metrics that the configuration asks for."""
+        """Build the metrics that the configuration asks for.
+
+        Raises ConfigError for one of another task, and for wrong options.
+        """
         shared = shared_values(self.config)
-        return [
-            build_component(
-                self.catalogue.metrics.find(component.type),
+        built = []
+        for component in self.config.eval.metrics:
+            entry = self.catalogue.metrics.find(component.type)
+            if entry.spec.task != self.name:
+                raise ConfigError(
+                    f"eval.metrics: {component.type} measures {entry.spec.task} models, but "
+                    f"{self.config.model.name} is {self.name}; name a metric of that task"
+                )
+            metric = build_component(
+                entry,
                 component.options,
                 shared,
                 num_classes=len(self.class_names),
                 ignore_index=self.config.data.ignore_index,
                 class_names=self.class_names,
             )
-            for component in self.config.eval.metrics
-        ]
+            built.append(metric)
+        return built

@@ -93,4 +93,5 @@ def catalogue():
         losses=registry(LossSpec, CrossEntropyLoss=CropOptions),
         metrics=registry(MetricSpec, SegmentationMetrics=None),
         observers=registry(ObserverSpec, CSVLog=None),
+        tasks=Registry([SimpleNamespace(name="semantic", spec=SimpleNamespace(recipe=None))]),
     )

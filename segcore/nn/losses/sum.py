@@ -46,8 +46,11 @@ class SumOfLosses(nn.Layer):
     def from_config(cls, config: Config, catalogue: Catalogue) -> SumOfLosses:
         """Build what `train.losses` and `train.output_weights` describe.
 
-        Raises UnknownNameError for a loss that nobody offers, ConfigError for wrong options.
+        Raises UnknownNameError for a loss that nobody offers, ConfigError for wrong options and
+        for no loss at all.
         """
+        if not config.train.losses:
+            raise ConfigError("train.losses is empty: give one loss at least")
         shared = shared_values(config)
         terms = []
         for term in config.train.losses:
