@@ -22,6 +22,7 @@ __all__ = ["train_command"]
     show_default=True,
     help="Run folder, for everything that the training writes.",
 )
+@click.option("--fold", type=int, help="Fold of a cross-validation (data.fold).")
 @click.option(
     "-c", "--config", "file", type=click.Path(path_type=Path), help="YAML file of settings."
 )
@@ -51,6 +52,7 @@ def train_command(
     model: str,
     *,
     data: Path | None,
+    fold: int | None,
     output: Path,
     file: Path | None,
     overrides: tuple[str, ...],
@@ -76,6 +78,7 @@ def train_command(
     catalogue = get_catalogue()
     flags = {
         "data.path": None if data is None else str(data),
+        "data.fold": fold,
         "train.iters": iters,
         "train.epochs": epochs,
         "train.batch_size": batch_size,

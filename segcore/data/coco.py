@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from segcore.data.listfile import list_name
 from segcore.data.paths import inside, printable, read_file
 from segcore.errors import DataError
 from segcore.tasks.polygon import polygon_area, polygon_box
@@ -30,6 +31,7 @@ __all__ = [
     "CocoImage",
     "CocoProblem",
     "Segmentation",
+    "coco_name",
     "load_coco_json",
     "read_coco",
 ]
@@ -113,6 +115,11 @@ class CocoFile:
     annotations: tuple[CocoAnnotation, ...]
     categories: tuple[CocoCategory, ...]
     problems: tuple[CocoProblem, ...] = ()
+
+
+def coco_name(split: str, fold: int | None = None) -> str:
+    """Name the annotation file of a split: `instance_val.json`, or `instance_val_fold3.json`."""
+    return f"instance_{list_name(split, fold).removesuffix('.txt')}.json"
 
 
 def read_coco(

@@ -22,7 +22,6 @@ from segcore.checkpoint.files import (
     is_leftover,
     storage_errors,
     temporary_name,
-    write_atomic,
 )
 from segcore.data.paths import printable, read_file
 from segcore.errors import DataError
@@ -63,17 +62,21 @@ def replace_lists(
     suffix = free_backup_suffix(folder, old)
     backups = {name: name + suffix for name in old}
     temporaries = {name: temporary_name("list") for name in contents}
+    plan = _Plan(retire=backups, install={temporaries[name]: name for name in contents})
+    temporaries[_PLAN] = temporary_name("list")
     with storage_errors(folder):
         try:
             for name, content in contents.items():
                 files.write_file(folder / temporaries[name], content)
+            files.write_file(folder / temporaries[_PLAN], plan.model_dump_json().encode())
+            files.replace(folder / temporaries[_PLAN], folder / _PLAN)
+            files.sync(folder)
         except BaseException:
             with contextlib.suppress(OSError):
-                for temporary in temporaries.values():
-                    files.remove_tree(folder / temporary)
+                # the plan first: it must not outlive the files that it speaks of
+                for name in (_PLAN, *temporaries.values()):
+                    files.remove_tree(folder / name)
             raise
-    plan = _Plan(retire=backups, install={temporaries[name]: name for name in contents})
-    write_atomic(folder / _PLAN, plan.model_dump_json().encode(), files)
     finish_list_replacement(folder, files)
     return backups
 

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from segcore.data.coco import load_coco_json
+from segcore.data.coco import coco_name, load_coco_json
 from segcore.data.label import decode_label
 from segcore.data.listfile import format_row, list_name, read_class_list, read_rows
 from segcore.data.paths import inside, printable, read_file
@@ -208,7 +208,7 @@ class CocoSource:
         self.counts = {name: len(content["images"]) for name, content in contents.items()}
 
     def list_name(self, split: str, fold: int | None) -> str:
-        return f"instance_{Path(list_name(split, fold)).stem}.json"
+        return coco_name(split, fold)
 
     def old_lists(self) -> list[str]:
         names = self._all_files()
