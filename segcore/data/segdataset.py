@@ -50,19 +50,28 @@ class SegDataset:
     """The samples of one split. Pickles small, and reads nothing until `load` is called.
 
     `class_names` and `class_colours` follow labels.txt; `warnings` are lines about the list.
+    `list_file` and `class_file` take the place of `<split>.txt` and `labels.txt` in `root`.
     """
 
-    def __init__(self, root: Path, split: str, config: DataConfig | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        split: str,
+        config: DataConfig | None = None,
+        *,
+        list_file: Path | None = None,
+        class_file: Path | None = None,
+    ) -> None:
         self.root = Path(root)
         self.split = split
         self.config = config or DataConfig()
         self.warnings: list[str] = []
         self._files = RowFiles(self.root, self.config)
-        self._list = _find_list(self.root, split)
+        self._list = list_file or _find_list(self.root, split)
         self._rows = self._read_rows()
         self._sizes = self._check_files()
         self._check_leakage()
-        classes = agree_on_classes(self.root, self.config, count_classes)
+        classes = agree_on_classes(self.root, self.config, count_classes, class_file)
         self.class_names: tuple[str, ...] = classes.names
         self.class_colours = classes.colours
         self._check_mask()
@@ -176,7 +185,8 @@ class SegDataset:
         own: set[str] | None = None
         for split in _SPLITS:
             other = self.root / f"{split}.txt"
-            if split == self.split or not other.is_file():
+            is_own = split == self.split or not other.is_file() or other.samefile(self._list)
+            if is_own:
                 continue
             own = own if own is not None else {self._files.path(row.image) for row in self._rows}
             shared = [
@@ -239,14 +249,17 @@ def _find_list(root: Path, split: str) -> Path:
 
 
 def agree_on_classes(
-    root: Path, config: DataConfig, count: Callable[[Path, DataConfig], int]
+    root: Path,
+    config: DataConfig,
+    count: Callable[[Path, DataConfig], int],
+    file: Path | None = None,
 ) -> ClassList:
-    """Give the classes: those of labels.txt, or of `config`, or as many as `count` counts.
+    """Give the classes: those of `file`, of labels.txt, of `config`, or as many as `count` counts.
 
     Raises DataError where these contradict each other, or the ignored value.
     """
-    path = root / "labels.txt"
-    listed = read_class_list(path) if path.is_file() else None
+    path = root / "labels.txt" if file is None else file
+    listed = read_class_list(path) if file is not None or path.is_file() else None
     num_classes = config.num_classes
     if listed is None:
         num_classes = num_classes or len(config.class_names or ()) or count(root, config)
