@@ -24,20 +24,22 @@ __all__ = ["Pipeline", "build_transforms"]
 class Pipeline:
     """Transforms applied one after another; travels to data workers by pickle.
 
-    With `keep_label` the label stays as it was read, as evaluation wants it, which compares in the
-    size of the original image.
+    With `keep_label` the label and the objects stay as they were read, as evaluation wants them,
+    which compares in the size of the original image.
     """
 
     transforms: tuple[Transform, ...]
     keep_label: bool = False
 
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
-        label = sample.label
+        label, instances = sample.label, sample.instances
         if self.keep_label:
-            sample = replace(sample, label=None)
+            sample = replace(sample, label=None, instances=None)
         for transform in self.transforms:
             sample = transform(sample, rng)
-        return replace(sample, label=label) if self.keep_label else sample
+        if self.keep_label:
+            return replace(sample, label=label, instances=instances)
+        return sample
 
 
 def build_transforms(

@@ -41,4 +41,6 @@ def _flip(sample: Sample, axis: int) -> Sample:
 
     # A reversed view costs nothing here but makes whatever reads it several times slower.
     label = None if sample.label is None else cv2.flip(sample.label, axis)
-    return replace(sample, image=with_channels(cv2.flip(sample.image, axis)), label=label)
+    image = with_channels(cv2.flip(sample.image, axis))
+    instances = sample.instances and sample.instances.flipped(sample.size, upside_down=axis == 0)
+    return replace(sample, image=image, label=label, instances=instances)

@@ -1,4 +1,4 @@
-"""Changes of size of images and labels, through OpenCV.
+"""Changes of size of images, labels and objects, through OpenCV.
 
 OpenCV drops a single channel's axis, and takes at most four channels here and there; `by_planes`
 makes good for both.
@@ -34,7 +34,7 @@ INTERPOLATIONS: tuple[Interpolation, ...] = ("NEAREST", "LINEAR", "CUBIC", "AREA
 def resize(
     sample: Sample, size: tuple[int, int], interpolation: Interpolation = "LINEAR"
 ) -> Sample:
-    """Bring image and label to `size`, at least one pixel a side."""
+    """Bring image, label and objects to `size`, at least one pixel a side."""
     import cv2
 
     height, width = max(size[0], 1), max(size[1], 1)
@@ -47,11 +47,12 @@ def resize(
     label = sample.label
     if label is not None:
         label = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST)
-    return replace(sample, image=image, label=label)
+    instances = sample.instances and sample.instances.resized(sample.size, (height, width))
+    return replace(sample, image=image, label=label, instances=instances)
 
 
 def pad(sample: Sample, size: tuple[int, int], pixel: float, label_value: int) -> Sample:
-    """Extend image and label to the right and the bottom up to `size`; larger sides stay.
+    """Extend all to the right and the bottom up to `size`; larger sides stay.
 
     On uint8 images a `pixel` of 127.5 becomes 128.
     """
@@ -67,14 +68,16 @@ def pad(sample: Sample, size: tuple[int, int], pixel: float, label_value: int) -
     label = sample.label
     if label is not None:
         label = cv2.copyMakeBorder(label, *border, value=label_value)
-    return replace(sample, image=image, label=label)
+    instances = sample.instances and sample.instances.padded(image.shape[:2])
+    return replace(sample, image=image, label=label, instances=instances)
 
 
 def crop(sample: Sample, top: int, left: int, size: tuple[int, int]) -> Sample:
-    """Cut the window of `size` whose first pixel is (`top`, `left`) out of image and label."""
+    """Cut the window of `size` whose first pixel is (`top`, `left`) out of all of `sample`."""
     window = slice(top, top + size[0]), slice(left, left + size[1])
     label = None if sample.label is None else sample.label[window]
-    return replace(sample, image=sample.image[window], label=label)
+    instances = sample.instances and sample.instances.cropped(top, left, size)
+    return replace(sample, image=sample.image[window], label=label, instances=instances)
 
 
 def by_planes(

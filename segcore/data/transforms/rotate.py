@@ -64,7 +64,9 @@ class RandomRotation(SampleTransform):
                 borderMode=cv2.BORDER_CONSTANT,
                 borderValue=or_default(self.label_padding_value, DEFAULTS.ignore_index),
             )
-        return replace(sample, image=image, label=label)
+        size = canvas[1], canvas[0]
+        instances = sample.instances and sample.instances.warped(matrix, size)
+        return replace(sample, image=image, label=label, instances=instances)
 
 
 def _rotation(height: int, width: int, degrees: float) -> tuple[np.ndarray, tuple[int, int]]:
