@@ -9,7 +9,7 @@ import numpy as np
 from segcore.data.overlay import find_borders
 from segcore.tasks.sample import Sample
 
-__all__ = ["TINY_AREA", "Measurement", "measure"]
+__all__ = ["TINY_AREA", "Measurement", "measure", "region_areas"]
 
 TINY_AREA = 64
 """Objects of fewer pixels are tiny: less than a cell of the features, at stride 8, that see it."""
@@ -67,7 +67,7 @@ def measure(sample: Sample, label: np.ndarray, ignore_index: int) -> Measurement
         height=height,
         classes=classes,
         pixels=counts[classes],
-        object_areas=tuple(_region_areas(label, int(number)) for number in classes),
+        object_areas=tuple(region_areas(label, int(number)) for number in classes),
         ignored_pixels=ignored,
         brightness=float(brightness[0, 0]),
         contrast=float(contrast[0, 0]),
@@ -103,7 +103,7 @@ def _channel_spreads(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(means)[:, 0], np.concatenate(stds)[:, 0]
 
 
-def _region_areas(label: np.ndarray, number: int) -> np.ndarray:
+def region_areas(label: np.ndarray, number: int) -> np.ndarray:
     """Give the areas of the connected regions of a class, in pixels."""
     import cv2
 
