@@ -14,8 +14,8 @@ class Finding:
 
     `code` is stable (`SEG023`), `severity` says whether a training may begin, `file` is the image,
     label or list that shows it best, relative to the dataset, and `line` its line in the list of
-    its split, from 1, or None. `count` is how many samples have it. `fix` is a command that mends
-    it, or None where none can.
+    its split, from 1, or None. `count` is how many samples have it, and `others` names a few more
+    of them. `fix` is a command that mends it, or None where none can.
     """
 
     code: str
@@ -25,6 +25,7 @@ class Finding:
     line: int | None = None
     count: int = 1
     fix: str | None = None
+    others: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Give the fields as JSON holds them."""

@@ -74,8 +74,12 @@ class RowFiles:
             decode_label(data, shown, self._config.max_pixels), self._config.label_map
         )
         if num_classes is not None:
-            check_label_values(label, shown, num_classes, self._config.ignore_index)
+            self.check_values(label, name, num_classes)
         return label
+
+    def check_values(self, label: np.ndarray, name: str, num_classes: int) -> None:
+        """Raise LabelError unless every value of `label` (H, W) is a class or ignored."""
+        check_label_values(label, printable(name), num_classes, self._config.ignore_index)
 
 
 def check_sizes(size: tuple[int, ...], image: str, label: np.ndarray, name: str) -> None:

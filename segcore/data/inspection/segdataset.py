@@ -1,0 +1,335 @@
+"""Inspect a SegDataset: every row, then what only the whole shows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+
+from segcore.config.schema import DataConfig
+from segcore.data.decode import decode_image
+from segcore.data.inspection.census import PICTURES, Census, SplitCensus, View
+from segcore.data.inspection.collector import Collector
+from segcore.data.inspection.ledger import Ledger
+from segcore.data.inspection.likeness import near_pairs
+from segcore.data.inspection.sample import Look, look_at
+from segcore.data.listfile import BadRow, ClassList, Row, list_name, read_class_list, scan_rows
+from segcore.data.overlay import draw_overlay
+from segcore.data.palette import class_palette
+from segcore.data.paths import printable
+from segcore.data.pool import map_in_threads
+from segcore.data.rowfile import RowFiles
+from segcore.data.segdataset import agree_on_classes
+from segcore.data.stats.survey import Progress
+from segcore.errors import DataError
+
+__all__ = ["inspect_segdataset"]
+
+_RARE = 0.001
+"""A class with a smaller share of the pixels is called rare."""
+
+_RESERVED = re.compile(r"(?:CON|PRN|AUX|NUL|COM[1-9]|LPT[1-9])(?:\.|\Z)", re.IGNORECASE)
+
+
+class _Place(NamedTuple):
+    """A row and its split."""
+
+    split: str
+    row: Row
+
+
+def inspect_segdataset(
+    root: Path,
+    config: DataConfig,
+    splits: Sequence[str],
+    collector: Collector,
+    *,
+    workers: int | None,
+    progress: Progress,
+) -> Census:
+    """Look at every row of `splits` of the SegDataset in `root`; findings go to `collector`."""
+    return _Inspector(root, config, splits, collector).run(workers, progress)
+
+
+class _Inspector:
+    """One look at one dataset."""
+
+    def __init__(
+        self, root: Path, config: DataConfig, splits: Sequence[str], collector: Collector
+    ) -> None:
+        self.root = root
+        self.config = config
+        self.collector = collector
+        self.files = RowFiles(root, config)
+        self.lists = {split: root / list_name(split, config.fold) for split in splits}
+        self.ledgers = {split: Ledger() for split in splits}
+        self.censuses = {split: SplitCensus(split) for split in splits}
+        self.masks: list[tuple[_Place, bool]] = []
+        self.has_real_class = False
+
+    def run(self, workers: int | None, progress: Progress) -> Census:
+        classes = self._find_classes()
+        look = partial(self._look, num_classes=None if classes is None else len(classes.names))
+        total = sum(_count_lines(path) for path in self.lists.values())
+        for place, seen in progress(map_in_threads(look, self._places(), workers), total=total):
+            self._note(place, seen)
+        if classes is None:
+            classes = self._count_classes()
+        palette = class_palette(classes.colours)
+        for census in self.censuses.values():
+            census.views = [
+                View(view.name, partial(view.draw, palette))  # type: ignore[call-arg]
+                for view in census.views
+            ]
+        self._judge_lists()
+        self._judge_masks()
+        self._judge_splits()
+        self._judge_classes(classes.names)
+        return Census("SegDataset", tuple(self.censuses.values()), classes.names)
+
+    # -- classes
+
+    def _find_classes(self) -> ClassList | None:
+        """Give the classes as far as they are agreed on; None where labels have to be counted."""
+        path, config = self.root / "labels.txt", self.config
+        has_classes = config.num_classes is not None or config.class_names is not None
+        if not path.is_file() and not has_classes:
+            self.collector.add(
+                "classes-missing",
+                "labels.txt",
+                "labels.txt: is missing; classes are counted from the labels and have no names. "
+                "Write one with a name a line, class 0 first.",
+            )
+            return None
+        try:
+            return agree_on_classes(self.root, config, lambda *_: 1)
+        except DataError as error:
+            self.collector.add(error.kind or "classes-invalid", "labels.txt", str(error))
+        try:
+            return read_class_list(path)
+        except DataError:
+            return None
+
+    def _count_classes(self) -> ClassList:
+        numbers = chain.from_iterable(census.occurrences for census in self.censuses.values())
+        count = max(numbers, default=0) + 1
+        return ClassList(tuple(f"class {i}" for i in range(count)), (None,) * count)
+
+    # -- rows
+
+    def _places(self) -> Iterator[_Place]:
+        for split, path in self.lists.items():
+            if not path.is_file():
+                self.collector.add(
+                    "list-missing",
+                    path.name,
+                    f"{path.name}: is missing. Write a row `image label` for each image of the "
+                    "split, or let `segcore data split` do it.",
+                    split=split,
+                )
+                continue
+            for row in scan_rows(path):
+                if isinstance(row, BadRow):
+                    kind = row.error.kind or "list-row"
+                    self.collector.add(kind, path.name, str(row.error), split=split, line=row.line)
+                else:
+                    yield _Place(split, row)
+
+    def _look(self, place: _Place, num_classes: int | None) -> tuple[_Place, Look]:
+        return place, look_at(place.row, self.files, self.config, num_classes)
+
+    def _note(self, place: _Place, look: Look) -> None:
+        split, row = place
+        for kind, name, message in look.problems:
+            self.collector.add(kind, name, message, split=split, line=row.line)
+        for name in (row.image, row.label):
+            if any(_RESERVED.match(part) for part in PurePosixPath(name).parts):
+                message = (
+                    f"{printable(name)}: Windows keeps this name for a device. Rename the file."
+                )
+                self.collector.add("name-reserved", name, message, split=split, line=row.line)
+        self.ledgers[split].add(
+            row.line, row.image, row.label, look.path, look.content, look.picture
+        )
+        census = self.censuses[split]
+        census.samples += 1
+        if look.classes is not None and look.pixels is not None:
+            for number, pixels in zip(look.classes.tolist(), look.pixels.tolist(), strict=True):
+                census.count(number, pixels)
+            self.has_real_class = self.has_real_class or bool(look.classes.any())
+        if look.is_mask:
+            self.masks.append((place, look.is_solid))
+        if look.is_sound and len(census.views) < PICTURES:
+            census.views.append(View(row.image, partial(self._draw, row)))  # type: ignore[arg-type]
+
+    def _draw(self, row: Row, palette: np.ndarray) -> np.ndarray:
+        image, _ = decode_image(self.files.read(row.image), printable(row.image), self.config)
+        label = self.files.decode_label(self.files.read(row.label), row.label)
+        picture = (
+            image[..., :3] if image.shape[2] > 3 else image[..., : 1 if image.shape[2] < 3 else 3]
+        )
+        return draw_overlay(picture, label, palette)
+
+    # -- what only the whole shows
+
+    def _judge_lists(self) -> None:
+        for split, path in self.lists.items():
+            ledger = self.ledgers[split]
+            if path.is_file() and not len(ledger):
+                message = f"{path.name}: lists no images. Write a row `image label` for each image."
+                self.collector.add("list-empty", path.name, message, split=split)
+            if not self.config.allow_duplicates:
+                pairs = {
+                    ledger.line(again): ledger.line(first)
+                    for again, first in ledger.repeated(ledger.names)
+                }
+                self._tell_pairs(
+                    "row-repeated", split, split, pairs, "{0}: is listed in lines {3} and {1}."
+                )
+            clashing = {ledger.line(index) for index in ledger.case_clashes()}
+            for row in self._rows(split, clashing):
+                message = (
+                    f"{printable(row.image)} or {printable(row.label)}: another name differs in "
+                    "case alone, and Windows and macOS hold both for one file. Rename one."
+                )
+                self.collector.add("case-clash", row.image, message, split=split, line=row.line)
+
+    def _judge_masks(self) -> None:
+        """Tell masks of 0 and 255: all of them where no label has a class besides 0."""
+        for (split, row), is_solid in self.masks:
+            shown = printable(row.label)
+            if not self.has_real_class:
+                message = (
+                    f"{shown}: holds only 0 and 255, as all labels do, and 255 is ignored: nothing "
+                    "is left to learn. If 255 is meant as class 1, set data.label_map={255: 1}."
+                )
+                self.collector.add("label-mask", row.label, message, split=split, line=row.line)
+            elif is_solid:
+                message = (
+                    f"{shown}: holds only 0 and 255, and 255 is ignored, while other labels have "
+                    "classes. If 255 is meant as a class, replace it."
+                )
+                self.collector.add(
+                    "label-maybe-mask", row.label, message, split=split, line=row.line
+                )
+
+    def _judge_splits(self) -> None:
+        """Find what is in train and elsewhere: a score on that would prove nothing."""
+        ours = self.ledgers.get("train")
+        for split, ledger in self.ledgers.items():
+            if ours is None or split == "train":
+                continue
+            files = _shared(ours.paths, ledger.paths)
+            contents = _shared(ours.contents, ledger.contents)
+            near = _near(ours.pictures, ledger.pictures)
+            for index in files:
+                contents.pop(index, None)
+            for index in (*files, *contents):
+                near.pop(index, None)
+            for kind, pairs, text in (
+                ("split-same-file", files, "{0}: is in {2} (line {1}) and in {4} (line {3})."),
+                (
+                    "split-same-content",
+                    contents,
+                    "{0} ({2}, line {1}): is the picture of line {3} of {4} under another name.",
+                ),
+                (
+                    "split-near-duplicate",
+                    near,
+                    "{0} ({2}, line {1}): nearly the picture of line {3} of {4}.",
+                ),
+            ):
+                lines = {ledger.line(one): ours.line(other) for one, other in pairs.items()}
+                self._tell_pairs(kind, split, "train", lines, text)
+        for split, ledger in self.ledgers.items():
+            names = ledger.names
+            lines = {
+                ledger.line(again): ledger.line(first)
+                for again, first in ledger.repeated(ledger.contents)
+                if names[again] != names[first]
+            }
+            text = "{0}: is the picture of line {3} under another name."
+            self._tell_pairs("content-repeated", split, split, lines, text)
+
+    def _tell_pairs(
+        self, kind: str, split: str, other: str, lines: Mapping[int, int], text: str
+    ) -> None:
+        """Tell of the rows of `split` whose lines are keys; values are lines of `other`."""
+        for row in self._rows(split, lines):
+            message = text.format(
+                printable(row.image),
+                row.line,
+                self.lists[split].name,
+                lines[row.line],
+                self.lists[other].name,
+            )
+            self.collector.add(kind, row.image, message, split=split, line=row.line)
+
+    def _rows(self, split: str, lines: Iterable[int]) -> Iterator[Row]:
+        """Read the rows with these lines again."""
+        wanted = set(lines)
+        if wanted:
+            for row in scan_rows(self.lists[split]):
+                if isinstance(row, Row) and row.line in wanted:
+                    yield row
+
+    def _judge_classes(self, names: Sequence[str]) -> None:
+        filled = [census for census in self.censuses.values() if census.occurrences]
+        for number, name in enumerate(names):
+            shown = f"class {number} ({printable(name)})"
+            absent = [census.name for census in filled if number not in census.occurrences]
+            if filled and len(absent) == len(filled):
+                self._tell_class("class-gap", number, f"{shown}: occurs in no label.")
+                continue
+            for split in absent:
+                text = f"{shown}: occurs in no label of {self.lists[split].name}, but elsewhere."
+                self._tell_class("class-absent", number, text, split)
+        totals: dict[int, int] = {}
+        for census in filled:
+            for number, pixels in census.pixels.items():
+                totals[number] = totals.get(number, 0) + pixels
+        everything = sum(totals.values())
+        for number, pixels in sorted(totals.items()):
+            if pixels < _RARE * everything and number < len(names):
+                text = (
+                    f"class {number} ({printable(names[number])}): only {pixels / everything:.4%} "
+                    "of the pixels. Crops or losses that favour it may help."
+                )
+                self._tell_class("class-imbalance", number, text)
+
+    def _tell_class(self, kind: str, number: int, text: str, split: str | None = None) -> None:
+        subject = f"class {number}"
+        self.collector.add(kind, "labels.txt", text, split=split, subject=subject)
+
+
+def _shared(ours: np.ndarray, theirs: np.ndarray) -> dict[int, int]:
+    """Give the index in `theirs`, and one in `ours`, of numbers that both have."""
+    order = np.argsort(ours, kind="stable")
+    places = np.searchsorted(ours[order], theirs)
+    places[places == len(ours)] = 0
+    if not len(ours):
+        return {}
+    found = order[places]
+    hits = np.flatnonzero((ours[found] == theirs) & (theirs != 0))
+    return {int(index): int(found[index]) for index in hits}
+
+
+def _near(ours: np.ndarray, theirs: np.ndarray) -> dict[int, int]:
+    """Give the index in `theirs`, and one in `ours`, of pictures that hardly differ."""
+    known, asked = np.flatnonzero(ours.any(axis=1)), np.flatnonzero(theirs.any(axis=1))
+    return {
+        int(asked[one]): int(known[other]) for one, other in near_pairs(ours[known], theirs[asked])
+    }
+
+
+def _count_lines(path: Path) -> int:
+    """Count the line ends of a list, as a first idea of its rows."""
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        return sum(piece.count(b"\n") for piece in iter(partial(file.read, 2**20), b""))
