@@ -1,11 +1,22 @@
 """A plugin with a network that trains in milliseconds: one convolution, batch norm, dropout."""
 
 PLUGIN = """
-from segcore.plugin import LossSpec, MetricSpec, ModelSpec, ObserverSpec, hookimpl
+import os
+
+from segcore.plugin import LossSpec, MetricSpec, ModelSpec, ObserverSpec, WeightsSpec, hookimpl
+
+SERVER = os.environ.get("TOY_SERVER", "https://toys.example")
 
 @hookimpl
 def segcore_models():
-    return [ModelSpec(name="Toy", target="toy_network:Toy")]
+    known = WeightsSpec(trained_on="TOY_TOWN", url=SERVER + "/toy.pdparams", num_classes=4)
+    backbone = WeightsSpec(
+        trained_on="IMAGENET", url=SERVER + "/backbone.tar.gz", part="backbone"
+    )
+    return [
+        ModelSpec(name="Toy", target="toy_network:Toy", weights=(known,)),
+        ModelSpec(name="Backed", target="toy_network:Backed", weights=(backbone,)),
+    ]
 
 @hookimpl
 def segcore_losses():
@@ -47,6 +58,20 @@ class Toy(nn.Layer):
 
     def forward(self, images):
         return [self.head(self.dropout(nn.functional.relu(self.bn(self.conv(images)))))]
+
+
+class Backed(nn.Layer):
+    """Stands on a backbone of two layers."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.backbone = nn.Sequential(
+            ("stage_1", nn.Conv2D(3, 8, 3, padding=1)), ("norm", nn.BatchNorm2D(8))
+        )
+        self.head = nn.Conv2D(8, num_classes, 1)
+
+    def forward(self, images):
+        return [self.head(self.backbone(images))]
 
 
 class SpoiltLoss(nn.Layer):

@@ -16,8 +16,8 @@ were written, converted by these rules and no other:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -302,7 +302,7 @@ def load_into(
     weights: Mapping[str, Array],
     *,
     strict: bool = True,
-    reset_head: bool = False,
+    fresh: Collection[str] = (),
     any_channels: bool = False,
     uint16_is_bfloat16: bool = False,
     source: str = "weights",
@@ -312,18 +312,19 @@ def load_into(
     """Put weights into a network, given as its `state_dict()`, and verify that they arrived.
 
     Everything is checked before the first value is set. With `strict=False` missing and unexpected
-    arrays are left out; with `reset_head=True` so are arrays that differ in the first axis only and
-    all between the same two numbers of classes. `any_channels=True` fits first layers for RGB to
-    images of other channels (see `adapt_channels`). Other shapes never pass, nor does a file of
-    which nothing matches. `nearest_model` names the known model that arrays look like, for the
-    message. Raises WeightsError.
+    arrays are left out. Those named in `fresh` keep the network's values, whatever the file has.
+    `any_channels=True` fits first layers for RGB to images of other channels (see
+    `adapt_channels`). Other shapes never pass, nor does a file of which nothing matches.
+    `nearest_model` names the known model that arrays look like, for the message. Raises
+    WeightsError.
     """
-    shapes = {name: tuple(t.shape) for name, t in state.items()}
+    shapes = {name: tuple(t.shape) for name, t in state.items() if name not in fresh}
+    weights = {name: array for name, array in weights.items() if name not in fresh}
     adapted: tuple[str, ...] = ()
     if any_channels:
         weights, adapted = adapt_channels(shapes, weights)
     report = match_weights(shapes, weights)
-    problem = _problem(report, strict=strict, reset_head=reset_head)
+    problem = _problem(report, strict=strict)
     if problem is not None:
         guess = nearest_model(weights) if nearest_model else None
         looks = f" The file looks like {guess}." if guess else ""
@@ -341,13 +342,11 @@ def load_into(
         # set_value has been seen to cast and to keep quiet: what the network holds is what counts.
         if np.asarray(state[name].numpy()).tobytes() != value.tobytes():
             raise WeightsError(f"{source}: {name!r} did not arrive in {model} as it is in the file")
-    left_out = (*report.missing, *report.unexpected, *report.wrong_shape)
-    return MatchReport(
-        report.matched, report.missing, report.unexpected, report.wrong_shape, left_out, adapted
-    )
+    left_out = (*report.missing, *report.unexpected, *(name for name in state if name in fresh))
+    return replace(report, left_out=left_out, adapted=adapted)
 
 
-def _problem(report: MatchReport, *, strict: bool, reset_head: bool) -> str | None:
+def _problem(report: MatchReport, *, strict: bool) -> str | None:
     """Say what has to be done about a report, or None when loading may go on."""
     if not report.matched:
         return "Nothing would be loaded: give the weights of this model, or name their model."
@@ -357,11 +356,11 @@ def _problem(report: MatchReport, *, strict: bool, reset_head: bool) -> str | No
         return (
             "Give the weights of this model, or name their model; strict=False loads what matches."
         )
-    if report.wrong_shape and not reset_head:
+    if report.wrong_shape:
         found, wanted = next(iter(report.wrong_shape.values()))
         return (
             f"The file seems to be for {found[0]} classes and the model for {wanted[0]}: set "
-            "data.num_classes, or start the head anew with reset_head=True (--reset-head)."
+            "data.num_classes, or start the head anew (--reset-head, train.reset_head)."
         )
     return None
 

@@ -24,6 +24,7 @@ __all__ = [
     "Section",
     "SlidingConfig",
     "TrainConfig",
+    "WeightsOrigin",
 ]
 
 SCHEMA_VERSION: Final = 1
@@ -190,6 +191,14 @@ Components = Annotated[tuple[Component, ...], Field(strict=False)]
 LossTerms = Annotated[tuple[LossTerm, ...], Field(strict=False)]
 
 
+class WeightsOrigin(Section):
+    """Which file of weights a training began from."""
+
+    name: str = Field(description="What `pretrained` said")
+    address: str = Field(description="Where the file was: a URL or a path")
+    sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of the file")
+
+
 class TrainConfig(Section):
     """How a network is trained."""
 
@@ -208,10 +217,16 @@ class TrainConfig(Section):
     num_workers: int = Field(2, ge=0, description="Processes that read data; 0 reads in the loop")
     seed: int = Field(42, ge=0, lt=2**31, description="Root of all randomness")
     pretrained: str | None = Field(
-        None, description="Weights to start from: a .pdparams or .safetensors file"
+        None,
+        description="Weights to start from: a name such as CITYSCAPES, a file, a run or a URL",
     )
-    reset_head: bool = Field(
-        False, description="Leave out pretrained weights whose shape hangs on the class count"
+    pretrained_origin: WeightsOrigin | None = Field(
+        None, description="Which file `pretrained` was; noted by a training, to be taken again"
+    )
+    reset_head: bool | Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
+        False,
+        description="Start anew what hangs on the classes: true all, [names] or null (new ones) "
+        "the rows of these, the others going by class name",
     )
     transforms: Components = Field(
         default_factory=_default_train_transforms, description="Augmentations, in order"

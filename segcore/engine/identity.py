@@ -16,6 +16,7 @@ _FREE = frozenset(
         "data.path",
         "data.timeout_s",
         "train.num_workers",
+        "train.pretrained_origin",
         "eval.batch_size",
         "predict",
         "save",

@@ -15,8 +15,9 @@ from segcore.checkpoint.files import write_atomic
 from segcore.checkpoint.lock import RunLock
 from segcore.checkpoint.runfolder import RunFolder
 from segcore.checkpoint.store import CheckpointStore, claim_run_id, open_best
-from segcore.checkpoint.weights import load_into, read_weights
+from segcore.checkpoint.weights import load_into
 from segcore.config.render import render_config
+from segcore.config.schema import WeightsOrigin
 from segcore.data.check import require_sound
 from segcore.data.dataset import open_dataset
 from segcore.data.loader import Loader
@@ -27,12 +28,14 @@ from segcore.devices.select import select_device
 from segcore.engine.evaluate import evaluation_loader
 from segcore.engine.identity import differences, run_identity
 from segcore.engine.logfile import logging_to
+from segcore.engine.pretrained import find_start, load_pretrained
 from segcore.engine.result import describe_result
 from segcore.errors import CheckpointError, ConfigError, DataError, OutputError, RequestError
 
 if TYPE_CHECKING:
     import paddle
 
+    from segcore.checkpoint.pretrained import Pretrained
     from segcore.config.schema import Config, DataConfig
     from segcore.devices.select import DeviceChoice
     from segcore.discovery.catalogue import Catalogue, Entry
@@ -80,6 +83,8 @@ def train(
             f"{folder.path}: holds a run already. Go on with it by --resume, or name another "
             "--output."
         )
+    if not folder.holds_run():
+        find_start(config, entry, catalogue)  # a wrong name is better refused before any work
     choice = select_device(device, catalogue)
     with RunLock(folder.path) as lock:
         store = CheckpointStore(folder.path, claim_run_id(folder.path), keep=config.save.keep)
@@ -185,6 +190,7 @@ class _Run:
         self.lock = lock
         self.datasets = datasets
         self.choice = choice
+        self.entry = entry
         self.catalogue = catalogue
         self.paddle = require_paddle()
         self.paddle.set_device(choice.places[0])
@@ -265,8 +271,8 @@ class _Run:
         if self.store.newest() is None:
             if check and self.config.data.on_bad_sample == "fail":
                 require_sound(self.datasets)
-            if self.config.train.pretrained is not None:
-                self._load_pretrained(self.config.train.pretrained)
+            start = find_start(self.config, self.entry, self.catalogue)
+            self._note_origin(None if start is None else self._load_pretrained(start))
             trainer.start(self.identity)
             log.info("training %s from the beginning", self.config.model.name)
         else:
@@ -275,6 +281,8 @@ class _Run:
                 log.warning("%s; an older checkpoint is taken", line)
             trainer.resume(checkpoint.parts)
             self._compare(trainer.state, accept_changes=accept_changes)
+            noted = trainer.state.identity.get("pretrained_origin")
+            self._note_origin(None if noted is None else WeightsOrigin.model_validate(noted))
             trainer.state.identity = self.identity
             log.info("going on after step %d", trainer.state.step)
         write_atomic(self.folder.config, render_config(self.config).encode())
@@ -291,23 +299,22 @@ class _Run:
         for line in changed:
             log.warning("taken on: %s", line)
 
-    def _load_pretrained(self, source: str) -> None:
-        report = load_into(
-            self.network.state_dict(),
-            read_weights(Path(source)),
-            reset_head=self.config.train.reset_head,
-            any_channels=True,
-            source=source,
-            model=self.config.model.name,
+    def _load_pretrained(self, start: Pretrained) -> WeightsOrigin:
+        return load_pretrained(
+            self.network,
+            start,
+            config=self.config,
+            entry=self.entry,
+            class_names=self.task.class_names,
+            catalogue=self.catalogue,
         )
-        log.info("%s: %d arrays loaded", source, len(report.matched))
-        if report.adapted:
-            log.info(
-                "%s: %s fitted from RGB to %d channels",
-                *(source, ", ".join(report.adapted), self.config.data.channels),
-            )
-        if report.left_out:
-            log.warning("%s: left out %s", source, ", ".join(report.left_out))
+
+    def _note_origin(self, origin: WeightsOrigin | None) -> None:
+        """Keep in mind which file the training began from, for those who resume or repeat it."""
+        noted = None if origin is None else origin.model_dump()
+        self.identity["pretrained_origin"] = noted
+        train = self.config.train.model_copy(update={"pretrained_origin": origin})
+        self.config = self.config.model_copy(update={"train": train})
 
     def _finish(self, state: TrainState) -> dict[str, Any]:
         """Export the best model and write the result."""

@@ -47,7 +47,7 @@ def opens_for_writing(call: ast.Call, position: int) -> bool:
     if not isinstance(given[0], ast.Constant):
         # A computed mode needs a reason; a method's first argument need not be a mode at all.
         return position == 1
-    return re.fullmatch("[rbtU]*", str(given[0].value)) is None
+    return re.fullmatch("[rbtU|]*", str(given[0].value)) is None
 
 
 def opens_file(call: ast.Call) -> bool:

@@ -312,7 +312,7 @@ def test_another_number_of_classes_needs_the_explicit_word(network, weights):
     assert "for 19 classes and the model for 4" in message
     assert "--reset-head" in message
     head = network.state_dict()["0.weight"].numpy()
-    report = load_into(network.state_dict(), nineteen, reset_head=True)
+    report = load_into(network.state_dict(), nineteen, fresh={"0.weight", "0.bias"})
     assert report.left_out == ("0.weight", "0.bias")
     assert np.array_equal(network.state_dict()["0.weight"].numpy(), head)
     assert np.array_equal(network.state_dict()["1.bias"].numpy(), weights["1.bias"])
@@ -331,7 +331,7 @@ def test_other_shapes_never_pass(network, weights, change):
     wrong = weights | {name: np.ones(shape, np.float32) for name, shape in change.items()}
     message = untouched(
         network,
-        lambda: load_into(network.state_dict(), wrong, strict=False, reset_head=True),
+        lambda: load_into(network.state_dict(), wrong, strict=False),
     )
     assert f"{len(change)} of another shape" in message
 

@@ -1,0 +1,156 @@
+"""Weights that a training starts from: found by name, address or path, and brought to this machine.
+
+`find_pretrained` only looks and is quick; `bring` downloads and unpacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from segcore.checkpoint.archive import is_archive, unpack
+from segcore.checkpoint.cache import CachedFile, cache_folder, fetch_to_cache
+from segcore.checkpoint.download import DownloadRules, digest_file
+from segcore.checkpoint.files import prepare_output
+from segcore.checkpoint.lock import waiting_lock
+from segcore.checkpoint.runfolder import RunFolder
+from segcore.checkpoint.web import is_url, shown_url
+from segcore.discovery.weights import find_known_weights, known_weights
+from segcore.errors import OutputError, UnknownNameError, WeightsError
+
+if TYPE_CHECKING:
+    from segcore.discovery.catalogue import Catalogue
+    from segcore.discovery.registry import Entry
+    from segcore.specs import ModelSpec
+
+__all__ = ["BroughtWeights", "Pretrained", "bring", "find_pretrained"]
+
+_SUFFIXES = (".pdparams", ".safetensors")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Weights that were asked for as `text`, and stand at `address`: a URL or an absolute path.
+
+    `part` is `network` or `backbone` where the catalogue knows, and None where the file will tell;
+    `sha256` is the digest that the file must have, if one is known.
+    """
+
+    text: str
+    address: str
+    part: str | None = None
+    sha256: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """The address as it may be printed."""
+        return shown_url(self.address) if is_url(self.address) else self.address
+
+
+@dataclass(frozen=True)
+class BroughtWeights:
+    """A file of weights on this machine; `sha256` is that of the file at the address."""
+
+    path: Path
+    sha256: str
+
+
+def find_pretrained(
+    text: str, entry: Entry[ModelSpec], options: Mapping[str, Any], catalogue: Catalogue
+) -> Pretrained:
+    """Say where the weights `text` of a model with these options are; nothing is fetched.
+
+    `text` is a name such as CITYSCAPES in any case, an https address, a file, or the folder of a
+    run. Raises UnknownNameError that lists the names there are, and WeightsError for a path where
+    there is nothing.
+    """
+    known = known_weights(entry, options, catalogue)
+    named = find_known_weights(known, text)
+    if named is not None:
+        return Pretrained(text, named.url, named.part, named.sha256)
+    if is_url(text):
+        return Pretrained(text, text)
+    path = Path(text)
+    if path.is_dir():
+        return Pretrained(text, str(_weights_in(path).absolute()))
+    if path.exists():
+        return Pretrained(text, str(path.absolute()))
+    if "/" in text or path.suffix:
+        raise WeightsError(f"{text}: there is no such file or folder")
+    names = ", ".join(
+        weights.trained_on + (" (backbone)" if weights.part == "backbone" else "")
+        for weights in known
+    )
+    raise UnknownNameError(
+        f"{entry.name} has no weights called {text!r}; there are {names or 'none by name'}. "
+        "Or give the path of a .pdparams or .safetensors file, the folder of a run, or an https "
+        "address"
+    )
+
+
+def _weights_in(folder: Path) -> Path:
+    """Find the best weights of a run, or of its best_model."""
+    for path in (RunFolder(folder).best_weights, folder / "model.pdparams"):
+        if path.is_file():
+            return path
+    raise WeightsError(f"{folder}: holds no weights: neither best_model/ nor model.pdparams")
+
+
+def bring(source: Pretrained, rules: DownloadRules | None = None) -> BroughtWeights:
+    """Fetch the weights if they are elsewhere, unpack them if they are packed.
+
+    Raises WeightsError, OfflineError, DownloadError, OutputError and StorageError.
+    """
+    if is_url(source.address):
+        cached = fetch_to_cache(source.address, sha256=source.sha256, rules=rules)
+    else:
+        cached = _local(source)
+    if not is_archive(cached.path.name):
+        return BroughtWeights(cached.path, cached.sha256)
+    return BroughtWeights(_weights_of_archive(cached), cached.sha256)
+
+
+def _local(source: Pretrained) -> CachedFile:
+    path = Path(source.address)
+    try:
+        found = digest_file(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
+    if source.sha256 not in (None, found):
+        raise WeightsError(
+            f"{path}: its sha256 is {found}, and {source.sha256} is expected: it is another file "
+            "than the one that the configuration noted (train.pretrained_origin). Set that to null "
+            "to take this one"
+        )
+    return CachedFile(path, found)
+
+
+def _weights_of_archive(archive: CachedFile) -> Path:
+    """Unpack an archive into the cache, once for each content, and find the weights in it."""
+    folder = cache_folder() / "unpacked"
+    target = folder / archive.sha256[:32]
+    if not target.is_dir():
+        try:
+            prepare_output(folder)
+            with waiting_lock(folder / f"{target.name}.lock"):
+                if not target.is_dir():
+                    unpack(archive.path, target)
+        except OutputError as error:
+            raise OutputError(
+                f"{archive.path}: cannot be unpacked into the cache: {error}"
+            ) from error
+    found = [
+        path
+        for path in sorted(target.rglob("*"))
+        if path.suffix in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+    ]
+    preferred = [path for path in found if path.name == "model.pdparams"] or found
+    if len(preferred) != 1:
+        listed = ", ".join(str(path.relative_to(target)) for path in found[:5])
+        raise WeightsError(
+            f"{archive.path}: holds {len(found)} files of weights{': ' + listed if found else ''}; "
+            "unpack it and give the one you mean"
+        )
+    return preferred[0]
