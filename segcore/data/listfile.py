@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -23,6 +24,7 @@ __all__ = [
     "Row",
     "format_row",
     "list_name",
+    "parse_rows",
     "read_class_list",
     "read_rows",
     "scan_rows",
@@ -103,6 +105,13 @@ def _parse(line: str, path: Path, number: int) -> Row:
             kind="list-row",
         )
     return Row(fields[0], fields[1], number)
+
+
+def parse_rows(text: str, name: str) -> Iterator[Row]:
+    """Read the rows of a list that is in memory already, as `read_rows` does."""
+    path = Path(name)
+    for number, line in _numbered(StringIO(text), path):
+        yield _parse(line, path, number)
 
 
 def read_class_list(path: Path) -> ClassList:

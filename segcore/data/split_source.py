@@ -22,7 +22,7 @@ from segcore.data.paths import inside, printable, read_file
 from segcore.data.pool import map_in_threads
 from segcore.errors import DataError, ListFileError
 
-__all__ = ["CocoSource", "ListSource", "Progress", "Source", "find_source"]
+__all__ = ["CocoSource", "ListSource", "Progress", "Source", "find_source", "list_files"]
 
 _SPLITS = ("train", "val", "test")
 _FOLD_LIST = re.compile(r"(?:train|val)_fold\d+\.txt\Z")
@@ -80,7 +80,7 @@ def find_source(root: Path, *, keep_test: bool = False, rescan: bool = False) ->
     """
     if not root.is_dir():
         raise DataError(f"{printable(root)}: no such folder. Give the folder of the dataset.")
-    lists = [name for name in _list_files(root) if not _FOLD_LIST.match(name)]
+    lists = [name for name in list_files(root) if not _FOLD_LIST.match(name)]
     if not lists and any((root / "annotations").glob("instance*.json")):
         if rescan:
             raise DataError(
@@ -119,7 +119,7 @@ class ListSource:
         return list_name(split, fold)
 
     def old_lists(self) -> list[str]:
-        names = _list_files(self.folder)
+        names = list_files(self.folder)
         return [name for name in names if not (self._keep_test and name == "test.txt")]
 
     def write(self, samples: Sequence[int]) -> bytes:
@@ -341,7 +341,7 @@ def _merge_records(contents: Mapping[str, dict[str, Any]], notes: list[str]) -> 
     return merged
 
 
-def _list_files(root: Path) -> list[str]:
+def list_files(root: Path) -> list[str]:
     """Name the lists in `root`, those of folds last."""
     names = [f"{split}.txt" for split in _SPLITS if (root / f"{split}.txt").is_file()]
     folds = [name for name in sorted(os.listdir(root)) if _FOLD_LIST.match(name)]  # noqa: PTH208
