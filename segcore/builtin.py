@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from segcore.plugin import (
     BackboneSpec,
     CommandSpec,
+    ConverterSpec,
     DatasetFormatSpec,
     DeviceSpec,
     ExporterSpec,
@@ -107,6 +108,22 @@ _BACKBONE_WEIGHTS = {
     ),
     "MobileNetV3_large_x1_0": (
         "https://paddleseg.bj.bcebos.com/dygraph/backbone/mobilenetv3_large_x1_0_ssld.tar.gz"
+    ),
+}
+
+# the class, what it is, and whether it is written as well as read
+_CONVERTERS = {
+    "SegDataset": (
+        "segdataset:SegDatasetConverter",
+        "images/, annotations/, train.txt, val.txt, labels.txt",
+        True,
+    ),
+    "COCO": ("coco:CocoConverter", "images/, annotations/instance_train.json, ...", True),
+    "VOC": ("voc:VocConverter", "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/", True),
+    "LabelMe": (
+        "labelme:LabelMe",
+        "a JSON file for each image, or PaddleX's layout of them",
+        False,
     ),
 }
 
@@ -219,7 +236,28 @@ def segcore_dataset_formats() -> list[DatasetFormatSpec]:
             name="SegDataset",
             target="segcore.data.segdataset:SegDatasetFormat",
             summary="images/, annotations/, train.txt, val.txt, labels.txt",
+        ),
+        DatasetFormatSpec(
+            name="COCO",
+            target="segcore.data.cocodataset:CocoDatasetFormat",
+            task="instance",
+            summary="images/, annotations/instance_train.json, annotations/instance_val.json",
+        ),
+    ]
+
+
+@hookimpl
+def segcore_converters() -> list[ConverterSpec]:
+    """Declare the formats to convert datasets from and to; a converter is its own option model."""
+    return [
+        ConverterSpec(
+            name=name,
+            target=f"segcore.data.convert.{target}",
+            options=f"segcore.data.convert.{target}",
+            summary=summary,
+            writes=writes,
         )
+        for name, (target, summary, writes) in _CONVERTERS.items()
     ]
 
 

@@ -35,6 +35,7 @@ Size = Annotated[
 Byte = Annotated[int, Field(ge=0, le=255)]
 Colour = Annotated[tuple[Byte, Byte, Byte], Field(strict=False)]
 ClassMap = Annotated[dict[int, int], Field(strict=False)]
+SplitNames = Annotated[dict[Literal["train", "val", "test"], str], Field(strict=False)]
 Channels = Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
 
 
@@ -82,6 +83,16 @@ class DataConfig(Section):
     format: str | None = Field(None, description="Layout of the dataset; null detects it")
     fold: int | None = Field(
         None, ge=0, description="Fold of a cross-validation: 0 reads train_fold0.txt, val_fold0.txt"
+    )
+    annotation_files: SplitNames | None = Field(
+        None,
+        description="Annotation file of each split, such as {train: a.json}; null: of the layout",
+    )
+    image_folders: SplitNames | None = Field(
+        None, description="Image folder of each split, such as {train: train2017}; null is images"
+    )
+    keep_unlabelled: bool = Field(
+        False, description="Train on images without objects as well (instance datasets)"
     )
     num_classes: int | None = Field(
         None, ge=1, le=65535, description="Number of classes; null counts the lines of labels.txt"
