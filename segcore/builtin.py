@@ -127,6 +127,22 @@ _CONVERTERS = {
     ),
 }
 
+# the class, what it is, and whether it is written as well as read
+_CONVERTERS = {
+    "SegDataset": (
+        "segdataset:SegDatasetConverter",
+        "images/, annotations/, train.txt, val.txt, labels.txt",
+        True,
+    ),
+    "COCO": ("coco:CocoConverter", "images/, annotations/instance_train.json, ...", True),
+    "VOC": ("voc:VocConverter", "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/", True),
+    "LabelMe": (
+        "labelme:LabelMe",
+        "a JSON file for each image, or PaddleX's layout of them",
+        False,
+    ),
+}
+
 _COMMANDS = {
     "train": "Train a model on a dataset",
     "eval": "Measure a trained model",
@@ -243,6 +259,21 @@ def segcore_dataset_formats() -> list[DatasetFormatSpec]:
             task="instance",
             summary="images/, annotations/instance_train.json, annotations/instance_val.json",
         ),
+    ]
+
+
+@hookimpl
+def segcore_converters() -> list[ConverterSpec]:
+    """Declare the formats to convert datasets from and to; a converter is its own option model."""
+    return [
+        ConverterSpec(
+            name=name,
+            target=f"segcore.data.convert.{target}",
+            options=f"segcore.data.convert.{target}",
+            summary=summary,
+            writes=writes,
+        )
+        for name, (target, summary, writes) in _CONVERTERS.items()
     ]
 
 

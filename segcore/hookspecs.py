@@ -78,6 +78,15 @@ def segcore_dataset_formats() -> Iterable[specs.DatasetFormatSpec]:
 
 
 @hookspec
+def segcore_converters() -> Iterable[specs.ConverterSpec]:
+    """Declare formats that datasets are converted from and to.
+
+    Called when the catalogue is read. Since 0.1.
+    """
+    return ()
+
+
+@hookspec
 def segcore_exporters() -> Iterable[specs.ExporterSpec]:
     """Declare formats that models are exported to. Called when the catalogue is read. Since 0.1."""
     return ()

@@ -7,6 +7,17 @@ from __future__ import annotations
 
 import pluggy
 
+from segcore.annotation import (
+    IGNORED,
+    AnnotatedDataset,
+    AnnotatedImage,
+    AnnotationWriter,
+    Classes,
+    ConvertedImage,
+    Converter,
+    Note,
+    Region,
+)
 from segcore.protocols import (
     Dataset,
     DatasetFormat,
@@ -21,6 +32,7 @@ from segcore.protocols import (
 from segcore.specs import (
     BackboneSpec,
     CommandSpec,
+    ConverterSpec,
     DatasetFormatSpec,
     DeviceSpec,
     ExporterSpec,
@@ -36,8 +48,16 @@ from segcore.specs import (
 )
 
 __all__ = [
+    "IGNORED",
+    "AnnotatedDataset",
+    "AnnotatedImage",
+    "AnnotationWriter",
     "BackboneSpec",
+    "Classes",
     "CommandSpec",
+    "ConvertedImage",
+    "Converter",
+    "ConverterSpec",
     "Dataset",
     "DatasetFormat",
     "DatasetFormatSpec",
@@ -50,8 +70,10 @@ __all__ = [
     "Metric",
     "MetricSpec",
     "ModelSpec",
+    "Note",
     "Observer",
     "ObserverSpec",
+    "Region",
     "Runtime",
     "RuntimeSpec",
     "Spec",

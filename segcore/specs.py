@@ -212,6 +212,19 @@ class DatasetFormatSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConverterSpec(Spec):
+    """Declare a format for `segcore data convert`: see `segcore.plugin.Converter`.
+
+    `reads` and `writes` say which of the two it can do.
+    """
+
+    kind: ClassVar[str] = "converter"
+
+    reads: bool = True
+    writes: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExporterSpec(Spec):
     """Declare a format that trained models are exported to: see `segcore.protocols.Exporter`."""
 

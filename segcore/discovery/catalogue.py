@@ -57,6 +57,7 @@ class Catalogue:
         self.transforms = self._registry(specs.TransformSpec)
         self.tasks = self._registry(specs.TaskSpec)
         self.dataset_formats = self._registry(specs.DatasetFormatSpec)
+        self.converters = self._registry(specs.ConverterSpec)
         self.exporters = self._registry(specs.ExporterSpec)
         self.devices = self._registry(specs.DeviceSpec)
         self.runtimes = self._registry(specs.RuntimeSpec)

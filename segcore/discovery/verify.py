@@ -31,6 +31,7 @@ DECLARING_HOOKS: Mapping[str, type[specs.Spec]] = {
     "segcore_transforms": specs.TransformSpec,
     "segcore_tasks": specs.TaskSpec,
     "segcore_dataset_formats": specs.DatasetFormatSpec,
+    "segcore_converters": specs.ConverterSpec,
     "segcore_exporters": specs.ExporterSpec,
     "segcore_devices": specs.DeviceSpec,
     "segcore_runtimes": specs.RuntimeSpec,
@@ -189,6 +190,8 @@ _FIELDS: Mapping[str, tuple[type, ...]] = {
     "paper": _MAYBE_TEXT,
     "licence": _MAYBE_TEXT,
     "parameters": (int, type(None)),
+    "reads": (bool,),
+    "writes": (bool,),
     "published": (Mapping,),
 }
 _ITEMS: Mapping[str, type] = {"aliases": str, "tags": str, "weights": specs.WeightsSpec}

@@ -1,0 +1,77 @@
+"""Writing the files of a converted dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from segcore.annotation import IGNORED, Classes
+from segcore.checkpoint.files import prepare_output, write_atomic
+from segcore.data.palette import class_palette
+from segcore.errors import RequestError
+
+__all__ = ["Folder", "encode_label", "encode_palette", "palette_of", "stored_labels"]
+
+
+class Folder:
+    """The output folder; folders inside are made when their first file comes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._made: set[Path] = set()
+
+    def write(self, name: str, data: bytes | Iterable[bytes]) -> None:
+        """Write the file `name` below the folder. Raises StorageError, OutputError."""
+        path = self.root / name
+        if path.parent not in self._made:
+            prepare_output(path.parent)
+            self._made.add(path.parent)
+        write_atomic(path, data)
+
+    def write_lines(self, name: str, lines: Iterable[str]) -> None:
+        """Write a text file; names of files keep the bytes that they have."""
+        pieces = (f"{line}\n".encode("utf-8", "surrogateescape") for line in lines)
+        self.write(name, pieces)
+
+
+def palette_of(classes: Classes) -> np.ndarray:
+    """Give the colours of `classes`, (classes or more, 3) uint8; Pascal VOC's where it has none."""
+    return class_palette(classes.colours or (None,) * len(classes.names))
+
+
+def stored_labels(class_map: np.ndarray, num_classes: int) -> np.ndarray:
+    """Give `class_map` (H, W) as labels hold it: uint8 with 255 ignored, or uint16 with 65535.
+
+    The wider form is for more than 255 classes.
+    """
+    if num_classes > 255:
+        return np.where(class_map == IGNORED, 65535, class_map).astype(np.uint16)
+    return class_map.astype(np.uint8)  # -1 is 255 there
+
+
+def encode_label(label: np.ndarray) -> bytes:
+    """Encode (H, W) uint8 or uint16 as a grey PNG."""
+    import cv2
+
+    done, data = cv2.imencode(".png", np.ascontiguousarray(label))
+    if not done:
+        raise RequestError(f"OpenCV cannot encode {label.shape} {label.dtype} as PNG.")
+    return bytes(data)
+
+
+def encode_palette(label: np.ndarray, colours: np.ndarray) -> bytes:
+    """Encode (H, W) uint8 as a PNG whose values are shown in `colours` (n, 3); 255 is pale."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: min(256, len(colours))] = colours[:256]
+    palette[255] = (224, 224, 192)  # what Pascal VOC gives to pixels that do not count
+    image = Image.fromarray(np.ascontiguousarray(label))  # mode L
+    image.putpalette(palette.tobytes())
+    file = BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()

@@ -1,0 +1,121 @@
+"""Reading what other tools left behind: trees, JSON and images, all of it untrusted."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from segcore.config.schema import DataConfig
+from segcore.data.decode import check_image
+from segcore.data.paths import inside, printable, read_file
+from segcore.errors import DataError
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "find_inside",
+    "image_size",
+    "read_json",
+    "read_lines",
+    "read_source",
+    "strip_common_folder",
+    "walk_files",
+    "without_suffix",
+]
+
+IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".tif", ".tiff", ".webp"))
+_MAX_JSON_BYTES = 2**28
+_MAX_LIST_BYTES = 2**30
+_CONFIG = DataConfig()
+
+
+def walk_files(root: Path, suffixes: frozenset[str]) -> list[str]:
+    """List the files below `root` with one of `suffixes`, relative, with `/`, in order.
+
+    Links to folders are not followed and hidden folders not entered.
+    """
+    found: list[str] = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        below = os.path.relpath(folder, root)
+        prefix = "" if below == "." else below.replace(os.sep, "/") + "/"
+        found += [
+            prefix + name
+            for name in files
+            if os.path.splitext(name)[1].lower() in suffixes and not name.startswith(".")  # noqa: PTH122
+        ]
+    return sorted(found)
+
+
+def without_suffix(name: str) -> str:
+    """Give `name` without the suffix of its last part."""
+    return os.path.splitext(name)[0]  # noqa: PTH122 - names are text with surrogates, not paths
+
+
+def strip_common_folder(names: Sequence[str]) -> list[str]:
+    """Give the names relative to the deepest folder that holds them all."""
+    if not names:
+        return []
+    folders = {tuple(name.split("/")[:-1]) for name in names}
+    first, last = min(folders), max(folders)  # in order, so all others share what these two do
+    agree = [a == b for a, b in zip(first, last, strict=False)]
+    depth = agree.index(False) if False in agree else len(agree)
+    return ["/".join(name.split("/")[depth:]) for name in names]
+
+
+def find_inside(root: Path, name: str) -> str:
+    """Give the real path of the file `name` below `root`. Raises DataError when it is none."""
+    path = inside(root, name, allow_outside=True)
+    base = os.path.realpath(root)
+    if not path.startswith(base.rstrip(os.sep) + os.sep):
+        raise DataError(
+            f"{printable(name)}: leaves the folder that is converted. Convert the folder that "
+            "holds both, or move the file into it."
+        )
+    if not os.path.exists(path):  # noqa: PTH110
+        raise DataError(f"{printable(name)}: no such file in {printable(root)}.")
+    return path
+
+
+def read_source(root: Path, name: str) -> bytes:
+    """Read the file `name` below `root`. Raises DataError."""
+    return read_file(find_inside(root, name), printable(name))
+
+
+def image_size(data: bytes, name: str) -> tuple[int, int]:
+    """Give width and height of an encoded image after EXIF orientation. Raises ImageError."""
+    height, width = check_image(data, printable(name), _CONFIG)
+    return width, height
+
+
+def read_json(root: Path, name: str, encoding: str | None = None) -> Any:
+    """Read a JSON file below `root`: UTF-8, -16 or -32 by its first bytes, or `encoding`.
+
+    Raises DataError when it is larger than any annotation of one image is, or no JSON.
+    """
+    path, shown = find_inside(root, name), printable(name)
+    if (size := os.stat(path).st_size) > _MAX_JSON_BYTES:  # noqa: PTH116
+        raise DataError(f"{shown}: {size} bytes are more than the {_MAX_JSON_BYTES} that are read.")
+    data = read_file(path, shown)
+    try:
+        return json.loads(data if encoding is None else data.decode(encoding))
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{shown}: is not in {encoding or 'a Unicode encoding'}. Give the encoding that it was "
+            "saved in, such as -o from.encoding=gbk."
+        ) from error
+    except RecursionError:
+        raise DataError(f"{shown}: nests too deeply.") from None
+    except ValueError as error:
+        raise DataError(f"{shown}: is no JSON ({error}).") from error
+
+
+def read_lines(root: Path, name: str) -> Iterator[str]:
+    """Give the lines of a text file below `root` that hold something, without outer blanks."""
+    path, shown = find_inside(root, name), printable(name)
+    if (size := os.stat(path).st_size) > _MAX_LIST_BYTES:  # noqa: PTH116
+        raise DataError(f"{shown}: {size} bytes are more than the {_MAX_LIST_BYTES} that are read.")
+    text = read_file(path, shown).decode("utf-8-sig", "surrogateescape")
+    return (line.strip() for line in text.splitlines() if line.strip())
