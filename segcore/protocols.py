@@ -62,8 +62,8 @@ class Dataset(Protocol):
 class DatasetFormat(Protocol):
     """A layout of datasets on disk.
 
-    It may also have `splits(root)`, the names of the splits that `root` holds; without it, all of
-    `train`, `val` and `test` are expected where a command looks at a whole dataset.
+    It may also have `splits(root, config)`, the names of the splits that `root` holds; without it,
+    all of `train`, `val` and `test` are expected where a command looks at a whole dataset.
     """
 
     def detects(self, root: Path) -> bool:

@@ -57,7 +57,7 @@ def open_splits(
     if splits is None:
         layout = _find_format(config, root, catalogue)
         listed = getattr(layout, "splits", None)
-        splits = _SPLITS if listed is None else listed(root)
+        splits = _SPLITS if listed is None else listed(root, config)
     return {split: open_dataset(config, split, catalogue) for split in splits}
 
 

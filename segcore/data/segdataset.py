@@ -17,7 +17,7 @@ import numpy as np
 from segcore.config.schema import Config, DataConfig
 from segcore.data.decode import check_image, decode_image
 from segcore.data.label import decode_label, map_label
-from segcore.data.listfile import ClassList, Row, read_class_list, read_rows
+from segcore.data.listfile import ClassList, Row, list_name, read_class_list, read_rows
 from segcore.data.paths import inside, printable, read_file
 from segcore.data.rowfile import RowFiles, check_sizes
 from segcore.errors import DataError, LabelError, ListFileError
@@ -37,9 +37,10 @@ class SegDatasetFormat:
         """Say whether `root` has a list of image and label rows."""
         return any((root / f"{split}.txt").is_file() for split in _SPLITS)
 
-    def splits(self, root: Path) -> tuple[str, ...]:
+    def splits(self, root: Path, config: Config) -> tuple[str, ...]:
         """Name the splits that `root` has a list of."""
-        return tuple(split for split in _SPLITS if (root / f"{split}.txt").is_file())
+        fold = config.data.fold
+        return tuple(split for split in _SPLITS if (root / list_name(split, fold)).is_file())
 
     def open(self, root: Path, split: str, config: Config) -> SegDataset:
         """Open the split `train`, `val` or `test`. Raises DataError, the first 20 files listed."""
@@ -67,7 +68,7 @@ class SegDataset:
         self.config = config or DataConfig()
         self.warnings: list[str] = []
         self._files = RowFiles(self.root, self.config)
-        self._list = list_file or _find_list(self.root, split)
+        self._list = list_file or _find_list(self.root, split, self.config.fold)
         self._rows = self._read_rows()
         self._sizes = self._check_files()
         self._check_leakage()
@@ -184,7 +185,7 @@ class SegDataset:
         """Refuse images that other splits list too: a score on them would prove nothing."""
         own: set[str] | None = None
         for split in _SPLITS:
-            other = self.root / f"{split}.txt"
+            other = self.root / list_name(split, self.config.fold)
             is_own = split == self.split or not other.is_file() or other.samefile(self._list)
             if is_own:
                 continue
@@ -234,15 +235,15 @@ class SegDataset:
             yield label
 
 
-def _find_list(root: Path, split: str) -> Path:
+def _find_list(root: Path, split: str, fold: int | None) -> Path:
     if not root.is_dir():
         raise DataError(f"{printable(root)}: no such folder. Give the folder of the dataset.")
-    path = root / f"{split}.txt"
+    path = root / list_name(split, fold)
     if not path.is_file():
         there = [f"{name}.txt" for name in _SPLITS if (root / f"{name}.txt").is_file()]
         raise DataError(
-            f"{printable(root)}: has no {split}.txt (found: {', '.join(there) or 'no list'}). "
-            "Write one with a row `image label` for each image.",
+            f"{printable(root)}: has no {path.name} (found: {', '.join(there) or 'no list'}). "
+            "Write one with a row `image label` for each image, or let segcore data split do it.",
             kind="list-missing",
         )
     return path
@@ -288,7 +289,7 @@ def count_classes(root: Path, config: DataConfig) -> int:
     """
     highest = 0
     for split in _SPLITS:
-        path = root / f"{split}.txt"
+        path = root / list_name(split, config.fold)
         for row in read_rows(path) if path.is_file() else ():
             file = inside(root, row.label, allow_outside=config.allow_outside)
             shown = printable(row.label)

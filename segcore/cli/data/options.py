@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from segcore.config.schema import DataConfig
     from segcore.data.stats.survey import Progress
 
-__all__ = ["bar", "data_options", "read_data_config"]
+__all__ = ["bar", "data_options", "read_data_config", "report_option"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -48,6 +48,17 @@ def data_options(command: _Command) -> _Command:
     ):
         command = option(command)
     return command
+
+
+def report_option(command: _Command) -> _Command:
+    """Add the option that asks for a report."""
+    option = click.option(
+        "--report",
+        metavar="FILE.html",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Also write all of it as one HTML file, to be read offline.",
+    )
+    return option(command)
 
 
 def read_data_config(file: Path | None, overrides: tuple[str, ...]) -> DataConfig:

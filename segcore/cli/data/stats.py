@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from segcore.cli.data.options import bar, data_options, read_data_config
+from segcore.cli.data.options import bar, data_options, read_data_config, report_option
 from segcore.cli.messages import printable, say
 from segcore.cli.table import print_json
 
@@ -19,11 +19,13 @@ __all__ = ["stats_command"]
 
 _PAIRED_SHOWN = 12  # classes that a terminal has room for beside each other
 _NAME_SHOWN = 28
+_PICTURES = 12  # in a report
 
 
 @click.command("stats")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @data_options
+@report_option
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 def stats_command(
     folder: Path,
@@ -32,16 +34,29 @@ def stats_command(
     file: Path | None,
     overrides: tuple[str, ...],
     workers: int | None,
+    report: Path | None,
     as_json: bool,
 ) -> None:
     """Count what is in a dataset: classes, objects, sizes, brightness."""
     config = read_data_config(file, overrides)
 
-    from segcore.data.stats.survey import dataset_stats
+    reading: dict[str, Any] = {
+        "config": config,
+        "splits": splits or None,
+        "workers": workers,
+        "progress": bar("counting"),
+    }
+    if report is None:
+        from segcore.data.stats.survey import dataset_stats
 
-    stats = dataset_stats(
-        folder, config=config, splits=splits or None, workers=workers, progress=bar("counting")
-    )
+        stats = dataset_stats(folder, **reading)
+    else:
+        from segcore.data.report.page import write_report
+        from segcore.data.view.look import look_at
+
+        view = look_at(folder, limit=_PICTURES, **reading)
+        stats = view.stats
+        write_report(report, view.report())
     if as_json:
         print_json(stats.as_json())
     else:

@@ -79,7 +79,7 @@ def _figure(picture: Picture, report: Report) -> Element:
     caption = element(
         "figcaption",
         name(picture.source, "span"),
-        element("span", picture.split, class_="badge"),
+        element("span", picture.place, class_="badge"),
         element("ul", *notes, class_="reasons") if notes else None,
     )
     kind = "pair" if len(stacks) > 1 else None

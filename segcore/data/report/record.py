@@ -17,11 +17,12 @@ __all__ = ["Picture", "Report"]
 class Picture:
     """A sample to be shown, small: `image` is (H, W, 3) uint8, `label` its class map (H, W).
 
-    `source` names the sample, `notes` say why it is shown. `prediction` is a model's class map.
+    `source` names the sample and `place` where it is listed, `notes` say why it is shown.
+    `prediction` is a model's class map.
     """
 
     source: str
-    split: str
+    place: str
     image: np.ndarray
     label: np.ndarray | None = None
     prediction: np.ndarray | None = None

@@ -87,7 +87,8 @@ def _grey(image: np.ndarray) -> np.ndarray:
     if channels == 3:
         grey: np.ndarray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         return grey
-    return np.rint(image.mean(axis=2)).astype(np.uint8)
+    mean: np.ndarray = np.rint(image.mean(axis=2)).astype(np.uint8)
+    return mean
 
 
 def _channel_spreads(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

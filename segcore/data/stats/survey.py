@@ -19,7 +19,7 @@ from segcore.data.stats.record import DatasetStats
 from segcore.errors import DataError
 from segcore.protocols import Dataset
 
-__all__ = ["Progress", "dataset_stats", "survey"]
+__all__ = ["Progress", "dataset_stats", "survey", "unseen"]
 
 _PROBLEMS_KEPT = 20
 
@@ -32,7 +32,8 @@ class Progress(Protocol):
     def __call__(self, items: Iterable[_Item], /, *, total: int) -> Iterable[_Item]: ...
 
 
-def _unseen(items: Iterable[_Item], /, *, total: int) -> Iterable[_Item]:  # noqa: ARG001
+def unseen(items: Iterable[_Item], /, *, total: int) -> Iterable[_Item]:  # noqa: ARG001
+    """Show no progress."""
     return items
 
 
@@ -42,7 +43,7 @@ def dataset_stats(
     config: DataConfig | None = None,
     splits: Sequence[str] | None = None,
     workers: int | None = None,
-    progress: Progress = _unseen,
+    progress: Progress = unseen,
 ) -> DatasetStats:
     """Count what is in the dataset at `path`, reading every sample once. Since 0.1.
 
@@ -61,7 +62,7 @@ def survey(
     config: DataConfig,
     *,
     workers: int | None = None,
-    progress: Progress = _unseen,
+    progress: Progress = unseen,
     observe: Callable[[str, int, Measurement], object] | None = None,
 ) -> DatasetStats:
     """Count what is in `datasets`, the splits of the dataset at `path`, by name.

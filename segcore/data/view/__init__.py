@@ -1,0 +1,1 @@
+"""Look at a dataset: its oddest samples first, on sheets of pictures."""
