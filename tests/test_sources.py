@@ -14,7 +14,16 @@ ROOT = Path(__file__).parents[1]
 CORE = sorted((ROOT / "segcore").rglob("*.py"))
 PLUGINS = sorted(ROOT.glob("plugins/*/segcore_*/**/*.py"))
 TEXTS = {".py", ".md", ".toml", ".sh", ".yaml", ".yml", ".json", ".txt", ".cfg", ""}
-PUBLIC_TO_PLUGINS = {"plugin", "nn", "tasks", "testing", "errors", "specs", "protocols"}
+PUBLIC_TO_PLUGINS = {
+    "plugin",
+    "nn",
+    "tasks",
+    "testing",
+    "trainable",
+    "errors",
+    "specs",
+    "protocols",
+}
 
 
 @cache

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from segcore.devices.framework import require_paddle
 from segcore.discovery.build import build_component
 from segcore.discovery.catalogue import get_catalogue
+from segcore.errors import UnknownNameError
 
 if TYPE_CHECKING:
     import paddle
 
     from segcore.nn.backbone import Backbone
 
-__all__ = ["backbone_option_names", "build_backbone", "build_model"]
+__all__ = ["backbone_option_names", "build_backbone", "build_model", "find_backbone"]
 
 
 def build_model(name: str, num_classes: int = 19, **options: Any) -> paddle.nn.Layer:
@@ -46,3 +47,16 @@ def backbone_option_names(name: str) -> frozenset[str]:
     """
     options = get_catalogue().backbones.find(name).load_options()
     return frozenset() if options is None else frozenset(options.model_fields)
+
+
+def find_backbone(name: str) -> str:
+    """Give the name that all spellings of a backbone share; a qualified name stays as it is.
+
+    Raises UnknownNameError that lists the backbones of all plugins for a name of none of them.
+    """
+    backbones = get_catalogue().backbones
+    try:
+        entry = backbones.find(name)
+    except UnknownNameError as error:
+        raise UnknownNameError(f"{error}. Those that fit: {', '.join(backbones.names())}") from None
+    return name if "/" in name else entry.name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from segcore.errors import DataError
+from segcore.errors import DataError, RequestError
 from segcore.nn.losses.sum import SumOfLosses
 from segcore.tasks.batch import SemanticBatch, collate_semantic
 from segcore.tasks.restore import restore_class_map, restore_logits
@@ -55,6 +55,13 @@ class SemanticTask(Task):
         channels = self.config.data.channels
         return [paddle.static.InputSpec([None, channels, None, None], "float32", "x")]
 
+    def deployment(self) -> Mapping[str, Any]:
+        return {
+            "input_shape": [None, self.config.data.channels, None, None],
+            "output_op": "argmax",
+            "output_dtype": "int32",
+        }
+
     def session(self, network: nn.Layer) -> InferenceSession:
         return _NetworkSession(network)
 
@@ -65,17 +72,40 @@ class SemanticTask(Task):
         before the decision, which is finer than resizing class maps. Where the configuration
         says so, the images are run in sliding windows.
         """
+        return [self._decide(answer, sample) for answer, sample in self._run(session, samples)]
+
+    def probabilities(
+        self, session: InferenceSession, samples: Sequence[Sample]
+    ) -> list[np.ndarray]:
+        """Give the probability of each class, (C, H, W) float32, for each sample.
+
+        They are the softmax of the logits that `infer` decides by, so their largest is its class.
+        Raises RequestError for a session that gives classes only, as exported graphs do.
+        """
+        found = []
+        for answer, sample in self._run(session, samples):
+            if answer.ndim != 3:
+                raise RequestError(
+                    "probabilities need logits, but the model is exported with the decision in "
+                    "its graph: run its weights, with the runtime eager"
+                )
+            logits = restore_logits(answer, sample.geometry)
+            weights = np.exp(logits - logits.max(axis=0, keepdims=True))
+            found.append(weights / weights.sum(axis=0, keepdims=True))
+        return found
+
+    def _run(
+        self, session: InferenceSession, samples: Sequence[Sample]
+    ) -> Iterator[tuple[np.ndarray, Sample]]:
+        """Give what the session says of each sample: logits (C, H, W) or classes (H, W)."""
         sliding = self.config.eval.sliding
         if sliding is not None:
             session = SlidingWindows(session, sliding.crop, sliding.stride or sliding.crop)
-        predictions: list[np.ndarray] = []
         for _, neighbours in groupby(samples, key=lambda sample: sample.image.shape):
             group = list(neighbours)
             images = np.stack([sample.image.transpose(2, 0, 1) for sample in group])
             output = session.run({"x": np.ascontiguousarray(images, dtype=np.float32)})[0]
-            for sample, answer in zip(group, output, strict=True):
-                predictions.append(self._decide(answer, sample))
-        return predictions
+            yield from zip(output, group, strict=True)
 
     def truth(self, sample: Sample) -> np.ndarray:
         if sample.label is None:

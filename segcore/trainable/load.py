@@ -1,0 +1,40 @@
+"""Open what was trained before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from segcore.discovery.catalogue import get_catalogue
+from segcore.errors import RequestError
+from segcore.inference.source import find_model
+from segcore.trainable.model import TrainableModel
+from segcore.trainable.semantic import SemanticModel
+
+__all__ = ["load_model"]
+
+_CLASSES = {"semantic": SemanticModel}
+
+
+def load_model(model_dir: str | Path, device: str = "auto") -> TrainableModel:
+    """Open the folder of a run, or its best_model, as a model that measures and predicts.
+
+    It can be trained anew, with the same options. Raises SegcoreError.
+    """
+    found = find_model(Path(model_dir))
+    config = found.source.config or found.config
+    task = found.task or get_catalogue().models.find(config.model.name).spec.task
+    if task not in _CLASSES or config.data.num_classes is None:
+        raise RequestError(
+            f"{model_dir}: holds {config.model.name}, a model of the task {task}, which "
+            "segcore.create_model opens"
+        )
+    settings = {
+        "model.options": config.model.options,
+        "data.channels": config.data.channels,
+        "data.ignore_index": config.data.ignore_index,
+        "train.losses": [dict(term) for term in config.train.model_dump()["losses"]],
+    }
+    model = _CLASSES[task](config.model.name, config.data.num_classes, settings)
+    model.device = device
+    model.open(model_dir)
+    return model
