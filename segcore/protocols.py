@@ -64,6 +64,11 @@ class DatasetFormat(Protocol):
 
     It may also have `splits(root, config)`, the names of the splits that `root` holds; without it,
     all of `train`, `val` and `test` are expected where a command looks at a whole dataset.
+
+    It may have `inspect(root, data, splits, collector, *, workers, progress)`, which tells
+    `collector` everything that is wrong and gives a census (see `segcore.data.inspection`); without
+    it the samples are checked one by one. And `files(root, data, splits)`, which names every file
+    that decides whether they pass, so that a training need not check twice.
     """
 
     def detects(self, root: Path) -> bool:

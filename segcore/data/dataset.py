@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from segcore.discovery.catalogue import Catalogue
     from segcore.protocols import Dataset, DatasetFormat
 
-__all__ = ["open_dataset", "open_splits"]
+__all__ = ["find_format", "open_dataset", "open_splits"]
 
 _SPLITS = ("train", "val", "test")
 
@@ -33,7 +33,7 @@ def open_dataset(
     root = Path(config.data.path)
     if not root.is_dir():
         raise DataError(f"{root}: there is no such folder; --data names the folder of a dataset")
-    layout = _find_format(config, root, catalogue, task)
+    layout = find_format(config, root, catalogue, task)
     return layout.open(root, split, config)
 
 
@@ -55,15 +55,19 @@ def open_splits(
     if not root.is_dir():
         raise DataError(f"{printable(root)}: there is no such folder. Name that of a dataset.")
     if splits is None:
-        layout = _find_format(config, root, catalogue)
+        layout = find_format(config, root, catalogue)
         listed = getattr(layout, "splits", None)
         splits = _SPLITS if listed is None else listed(root, config)
     return {split: open_dataset(config, split, catalogue) for split in splits}
 
 
-def _find_format(
+def find_format(
     config: Config, root: Path, catalogue: Catalogue, task: str | None = None
 ) -> DatasetFormat:
+    """Find the layout of the dataset in `root`, or the one that `data.format` names.
+
+    Raises what `open_dataset` raises.
+    """
     if config.data.format is not None:
         entry = catalogue.dataset_formats.find(config.data.format)
         if task not in (None, entry.spec.task):

@@ -11,6 +11,7 @@ import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +23,11 @@ from segcore.data.paths import inside, printable, read_file
 from segcore.data.rowfile import RowFiles, check_sizes
 from segcore.errors import DataError, LabelError, ListFileError
 from segcore.tasks.sample import Sample
+
+if TYPE_CHECKING:
+    from segcore.data.inspection.census import Census
+    from segcore.data.inspection.collector import Collector
+    from segcore.data.stats.survey import Progress
 
 __all__ = ["SegDataset", "SegDatasetFormat", "agree_on_classes", "count_classes"]
 
@@ -41,6 +47,33 @@ class SegDatasetFormat:
         """Name the splits that `root` has a list of."""
         fold = config.data.fold
         return tuple(split for split in _SPLITS if (root / list_name(split, fold)).is_file())
+
+    def files(self, root: Path, data: DataConfig, splits: Sequence[str]) -> Iterator[str]:
+        """Name every file that `splits` are made of. Raises DataError where one is missing."""
+        files = RowFiles(root, data)
+        if (root / "labels.txt").exists():
+            yield files.path("labels.txt")
+        for split in splits:
+            path = _find_list(root, split, data.fold)
+            yield files.path(path.name)
+            for row in read_rows(path):
+                yield files.path(row.image)
+                yield files.path(row.label)
+
+    def inspect(
+        self,
+        root: Path,
+        data: DataConfig,
+        splits: Sequence[str],
+        collector: Collector,
+        *,
+        workers: int | None,
+        progress: Progress,
+    ) -> Census:
+        """Look at every row of `splits`; findings go to `collector`."""
+        from segcore.data.inspection.segdataset import inspect_segdataset
+
+        return inspect_segdataset(root, data, splits, collector, workers=workers, progress=progress)
 
     def open(self, root: Path, split: str, config: Config) -> SegDataset:
         """Open the split `train`, `val` or `test`. Raises DataError, the first 20 files listed."""
