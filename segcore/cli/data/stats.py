@@ -67,7 +67,8 @@ def stats_command(
 
 def _tables(stats: DatasetStats) -> Iterator[str]:
     columns = (*stats.splits, stats.total) if len(stats.splits) > 1 else stats.splits
-    facts = [dict(_facts(column)) for column in columns]
+    void = "without object" if stats.has_instances else "ignored"
+    facts = [dict(_facts(column, void)) for column in columns]
     yield _table(
         [[name, *(column[name] for column in facts)] for name in facts[0]],
         ["", *(column.name for column in columns)],
@@ -96,12 +97,12 @@ def _table(rows: Sequence[Sequence[object]], headers: Sequence[str], texts: int)
     return tabulate(cells, headers, colalign=sides, disable_numparse=True)
 
 
-def _facts(split: SplitStats) -> Iterator[tuple[str, str]]:
+def _facts(split: SplitStats, void: str) -> Iterator[tuple[str, str]]:
     yield "images", f"{split.images:,}"
     yield "unreadable", f"{split.unreadable:,}"
     yield "pixels", f"{split.pixels:,}"
-    yield "ignored pixels", f"{split.ignored_share:.2%}"
-    yield "ignored images", f"{split.ignored_images:,}"
+    yield f"pixels {void}", f"{split.ignored_share:.2%}"
+    yield f"images {void}", f"{split.ignored_images:,}"
     yield "sizes", f"{split.distinct_sizes:,}"
     yield "widths", _range(split.width, 0)
     yield "heights", _range(split.height, 0)

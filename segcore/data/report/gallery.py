@@ -56,7 +56,7 @@ def _legend(report: Report, present: list[int], has_ignored: bool) -> Element:
         entries.append(element("li", f"and {len(present) - _CLASSES_IN_LEGEND} more classes"))
     if has_ignored and report.ignore_index < len(report.palette):
         colour = report.palette[report.ignore_index]
-        entries.append(element("li", swatch(colour), "ignored", class_="class"))
+        entries.append(element("li", swatch(colour), report.void, class_="class"))
     return element("ul", *entries, class_="legend", aria_label="Colours of the classes")
 
 

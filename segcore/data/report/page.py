@@ -80,7 +80,9 @@ def _summary(report: Report) -> Iterator[tuple[str, Child]]:
     for split in report.stats.splits:
         yield f"images in {split.name}", f"{split.images:,}"
     yield "classes", f"{len(report.stats.class_names):,}"
-    if total.ignored_pixels:
+    if report.stats.has_instances:
+        yield "objects", f"{sum(found.objects for found in total.classes):,}"
+    elif total.ignored_pixels:
         yield "of the pixels ignored", percent(total.ignored_share)
     if total.unreadable:
         yield "unreadable", element("span", f"{total.unreadable:,}", class_="bad")

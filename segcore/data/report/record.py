@@ -34,7 +34,8 @@ class Report:
     """Everything that may be known of a dataset; what is not known has no section.
 
     `findings` is None where nobody checked, and empty where a check found nothing. `palette` is
-    (classes, 3) uint8. `order` says which pictures come first.
+    (classes, 3) uint8. `order` says which pictures come first. `void` is what pixels without a
+    class are called.
     """
 
     dataset: str
@@ -45,4 +46,5 @@ class Report:
     findings: Sequence[Finding] | None = None
     pictures: Sequence[Picture] = ()
     order: str = ""
+    void: str = "ignored"
     notes: Sequence[str] = ()

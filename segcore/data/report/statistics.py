@@ -33,7 +33,8 @@ def statistics_sections(stats: DatasetStats, palette: np.ndarray) -> Iterator[El
 
 def _splits(stats: DatasetStats) -> Element:
     columns = _columns(stats)
-    headers = ["split", "images", "pixels", "ignored", "sizes", "brightness", "contrast"]
+    void = "no object" if stats.has_instances else "ignored"
+    headers = ["split", "images", "pixels", void, "sizes", "brightness", "contrast"]
     rows = [
         [
             split.name,
@@ -48,7 +49,8 @@ def _splits(stats: DatasetStats) -> Element:
     ]
     notes = []
     if stats.total.ignored_images:
-        notes.append(f"Labels that ignore every pixel: {stats.total.ignored_images:,}.")
+        what = "Images without an object" if stats.has_instances else "Labels that ignore all"
+        notes.append(f"{what}: {stats.total.ignored_images:,}.")
     if stats.total.unreadable:
         notes.append(f"Samples that could not be read: {stats.total.unreadable:,}.")
     problems = [element("li", problem) for problem in stats.problems]
@@ -98,8 +100,9 @@ def _classes(stats: DatasetStats, palette: np.ndarray) -> Element:
     drawn = table(f"Pixels, images and objects of {len(rows)} classes", headers, rows)
     drawn.set("class", "scroll classes")
     lead = (
-        f"The bars compare shares with the largest. Objects are connected regions; tiny ones have "
-        f"fewer than {stats.tiny_area} pixels."
+        "The bars compare shares with the largest. "
+        + ("" if stats.has_instances else "Objects are connected regions. ")
+        + f"Tiny objects have fewer than {stats.tiny_area} pixels."
     )
     absent = [found for found in stats.total.classes if not found.images]
     return section(

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from segcore.data.classmap import class_map_of
 from segcore.data.overlay import find_borders
+from segcore.tasks.instances import Instances
 from segcore.tasks.sample import Sample
 
 __all__ = ["TINY_AREA", "Measurement", "measure", "region_areas"]
@@ -24,6 +26,7 @@ class Measurement:
     `classes` are those present, in order, `pixels` and `object_areas` what each has. Grey values
     and channels are in 0..255. `edge_contrast` is how much stronger the image changes at the
     borders of the label than elsewhere: 1 is no stronger, None where the label has no border.
+    `ignored_pixels` are those without an object where the sample `has_instances`.
     """
 
     width: int
@@ -37,6 +40,7 @@ class Measurement:
     channel_means: np.ndarray
     channel_stds: np.ndarray
     edge_contrast: float | None
+    has_instances: bool = False
 
     @property
     def area(self) -> int:
@@ -49,32 +53,46 @@ class Measurement:
         return sum(int((areas < TINY_AREA).sum()) for areas in self.object_areas)
 
 
-def measure(sample: Sample, label: np.ndarray, ignore_index: int) -> Measurement:
-    """Measure the image of `sample` and its class map `label` (H, W)."""
+def measure(sample: Sample, void: int) -> Measurement:
+    """Measure `sample`; `void` is the value of pixels that have no class.
+
+    Raises DataError when nothing but the image is known.
+    """
     import cv2
 
-    image = sample.image
+    label = class_map_of(sample, void)
     height, width = sample.size
-    grey = _grey(image)
-    means, stds = _channel_spreads(image)
+    grey = _grey(sample.image)
+    means, stds = _channel_spreads(sample.image)
     brightness, contrast = cv2.meanStdDev(grey)
-    counts = np.bincount(label.ravel())
-    ignored = int(counts[ignore_index]) if ignore_index < counts.size else 0
-    classes = np.flatnonzero(counts)
-    classes = classes[classes != ignore_index]
+    counts = np.bincount(label.ravel(), minlength=void + 1)
+    instances = sample.instances if sample.label is None else None
+    classes = np.flatnonzero(counts) if instances is None else np.unique(instances.classes)
+    classes = classes[classes != void]
     return Measurement(
         width=width,
         height=height,
         classes=classes,
         pixels=counts[classes],
-        object_areas=tuple(region_areas(label, int(number)) for number in classes),
-        ignored_pixels=ignored,
+        object_areas=tuple(
+            region_areas(label, number) if instances is None else _areas(instances, number)
+            for number in classes.tolist()
+        ),
+        ignored_pixels=int(counts[void]),
         brightness=float(brightness[0, 0]),
         contrast=float(contrast[0, 0]),
         channel_means=means,
         channel_stds=stds,
         edge_contrast=_edge_contrast(grey, label),
+        has_instances=instances is not None,
     )
+
+
+def _areas(instances: Instances, number: int) -> np.ndarray:
+    """Give the areas of the objects of a class, in pixels; a crowd is no object."""
+    which = (instances.classes == number) & ~instances.is_crowd
+    areas: np.ndarray = np.rint(instances.areas[which]).clip(min=1)
+    return areas
 
 
 def _grey(image: np.ndarray) -> np.ndarray:

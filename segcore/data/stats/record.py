@@ -86,7 +86,9 @@ class SplitStats:
 class DatasetStats:
     """A dataset: its splits, and `total` for all of them together.
 
-    `problems` says why samples could not be read, the first 20 of them.
+    With `has_instances`, what is said of ignored pixels and images is meant of those without an
+    object; objects are then the annotated ones, without crowds. `problems` says why samples could
+    not be read, the first 20 of them.
     """
 
     path: str
@@ -95,6 +97,7 @@ class DatasetStats:
     tiny_area: int
     splits: tuple[SplitStats, ...]
     total: SplitStats
+    has_instances: bool = False
     problems: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from segcore.config.schema import DataConfig
-from segcore.data.classmap import class_map_of
+from segcore.data.classmap import void_value
 from segcore.data.dataset import open_splits
 from segcore.data.paths import printable
 from segcore.data.pool import map_in_threads
@@ -73,10 +73,12 @@ def survey(
     counters = {split: SplitCounter(len(names)) for split in datasets}
     total = SplitCounter(len(names))
     problems: list[str] = []
+    has_instances = False
     places = chain.from_iterable(
         ((split, index) for index in range(len(dataset))) for split, dataset in datasets.items()
     )
-    work = partial(_measure, datasets, config.ignore_index)
+    void = void_value(len(names), config.ignore_index)
+    work = partial(_measure, datasets, void)
     found = progress(map_in_threads(work, places, workers), total=sum(map(len, datasets.values())))
     for split, index, answer in found:
         both = (counters[split], total)
@@ -88,12 +90,14 @@ def survey(
             continue
         for counter in both:
             counter.add(answer)
+        has_instances = has_instances or answer.has_instances
         if observe is not None:
             observe(split, index, answer)
     return DatasetStats(
         path=printable(path),
         class_names=names,
-        ignore_index=config.ignore_index,
+        ignore_index=void,
+        has_instances=has_instances,
         tiny_area=TINY_AREA,
         splits=tuple(counter.result(split, names) for split, counter in counters.items()),
         total=total.result("total", names),
@@ -102,12 +106,11 @@ def survey(
 
 
 def _measure(
-    datasets: Mapping[str, Dataset], ignore_index: int, place: tuple[str, int]
+    datasets: Mapping[str, Dataset], void: int, place: tuple[str, int]
 ) -> tuple[str, int, Measurement | str]:
     split, index = place
     dataset = datasets[split]
     try:
-        sample = dataset.load(index)
-        return split, index, measure(sample, class_map_of(sample), ignore_index)
+        return split, index, measure(dataset.load(index), void)
     except DataError as error:
         return split, index, str(error)

@@ -35,7 +35,7 @@ class FactTable:
             "aspect": found.width / found.height,
             "brightness": found.brightness,
             "contrast": found.contrast,
-            "ignored": found.ignored_pixels / found.area,
+            "ignored": 0.0 if found.has_instances else found.ignored_pixels / found.area,
             "objects": sum(areas.size for areas in found.object_areas),
             "tiny": found.tiny_objects,
             "edges": np.nan if found.edge_contrast is None else found.edge_contrast,

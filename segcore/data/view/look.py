@@ -11,10 +11,10 @@ from typing import TypeAlias
 import numpy as np
 
 from segcore.config.schema import DataConfig
-from segcore.data.classmap import class_map_of
+from segcore.data.classmap import class_map_of, void_value
 from segcore.data.dataset import open_splits
 from segcore.data.finding import Finding
-from segcore.data.palette import class_palette
+from segcore.data.palette import class_palette, voc_palette
 from segcore.data.pool import map_in_threads
 from segcore.data.report.record import Picture, Report
 from segcore.data.stats.record import DatasetStats
@@ -27,7 +27,7 @@ from segcore.errors import DataError, RequestError
 from segcore.protocols import Dataset
 from segcore.tasks.sample import Sample
 
-__all__ = ["View", "find_class", "look_at", "palette_of"]
+__all__ = ["View", "find_class", "look_at"]
 
 PICTURE_PX = 320
 Predict: TypeAlias = Callable[[np.ndarray], np.ndarray]
@@ -51,6 +51,11 @@ class View:
     scores: tuple[float, ...]
     order: str = _ODDEST
 
+    @property
+    def void(self) -> str:
+        """What pixels without a class are called."""
+        return "no object" if self.stats.has_instances else "ignored"
+
     def report(self, findings: Sequence[Finding] | None = None, most: int | None = None) -> Report:
         """Give a report with the first `most` pictures, or all."""
         return Report(
@@ -62,6 +67,7 @@ class View:
             findings=findings,
             pictures=self.pictures[:most],
             order=self.order,
+            void=self.void,
         )
 
 
@@ -92,7 +98,8 @@ def look_at(
     stats = survey(
         Path(path), datasets, config, workers=workers, progress=progress, observe=facts.add
     )
-    chooser = _Chooser(datasets, config, facts, judge_oddness(facts, names), side, workers)
+    void = void_value(len(names), config.ignore_index)
+    chooser = _Chooser(datasets, void, facts, judge_oddness(facts, names), side, workers)
     positions = [
         position
         for position in range(len(facts))
@@ -104,7 +111,7 @@ def look_at(
         chosen = chooser.worst(positions, limit, predict, progress)
     return View(
         stats=stats,
-        palette=palette_of(datasets, config),
+        palette=_palette(datasets, config, stats),
         pictures=tuple(picture for _, picture in chosen),
         scores=tuple(round(score, 4) for score, _ in chosen),
         order=_ODDEST if predict is None else _WORST,
@@ -116,7 +123,7 @@ class _Chooser:
     """Choose among samples, by position in `facts`, and show those chosen, each with its score."""
 
     datasets: Mapping[str, Dataset]
-    config: DataConfig
+    void: int
     facts: FactTable
     oddness: Oddness
     side: int
@@ -155,8 +162,8 @@ class _Chooser:
         split, _ = self.facts.places[position]
         num_classes = len(self.datasets[split].class_names)
         try:
-            label = class_map_of(sample)
-            return image_iou(prediction, label, num_classes, self.config.ignore_index)
+            label = class_map_of(sample, self.void)
+            return image_iou(prediction, label, num_classes, self.void)
         except DataError as error:
             raise DataError(f"{sample.source}: {error}") from error
 
@@ -173,7 +180,7 @@ class _Chooser:
     ) -> Picture:
         return make_picture(
             sample.image,
-            class_map_of(sample),
+            class_map_of(sample, self.void),
             self.side,
             source=sample.source,
             split=self.facts.places[position][0],
@@ -192,7 +199,19 @@ def find_class(name: str, class_names: Sequence[str]) -> int:
     raise RequestError(f"there is no class {name!r}; the classes are {known}")
 
 
-def palette_of(datasets: Mapping[str, Dataset], config: DataConfig) -> np.ndarray:
+def _palette(
+    datasets: Mapping[str, Dataset], config: DataConfig, stats: DatasetStats
+) -> np.ndarray:
     """Give the colours of classes: those of the settings, of the dataset, or of VOC."""
     dataset = next(iter(datasets.values()))
-    return class_palette(config.palette or getattr(dataset, "class_colours", None) or ())
+    given = config.palette or getattr(dataset, "class_colours", None) or ()
+    if not stats.has_instances:
+        return class_palette(given)
+    # class 0 is an object, and what is none has no colour
+    count = max(256, stats.ignore_index + 1)
+    colours: np.ndarray = voc_palette(count + 1)[1:].copy()
+    for number, colour in enumerate(given):
+        if colour is not None:
+            colours[number] = colour
+    colours[stats.ignore_index] = 0
+    return colours

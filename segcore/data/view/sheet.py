@@ -160,7 +160,7 @@ class _Sheet:
         if len(entries) > _IN_LEGEND:
             entries[_IN_LEGEND:] = [(None, f"and {len(entries) - _IN_LEGEND} more classes")]
         if stats.ignore_index in present:
-            entries.append((stats.ignore_index, "ignored"))
+            entries.append((stats.ignore_index, self.view.void))
         row, x = 0, _GAP
         for number, name in entries or [(None, "")]:
             text = self.font.fit(name, self.width // 2)

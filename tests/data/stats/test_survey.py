@@ -186,7 +186,7 @@ def test_images_of_any_number_of_channels_are_measured(channels):
     from segcore.tasks.sample import Sample
 
     image = np.random.default_rng(0).integers(0, 256, (16, 16, channels), dtype=np.uint8)
-    found = measure(Sample(image), halves(), 255)
+    found = measure(Sample(image, halves()), 255)
     assert found.channel_means == pytest.approx(image.mean((0, 1)))
     assert found.channel_stds == pytest.approx(image.std((0, 1)))
     weights = [0.299, 0.587, 0.114] if channels == 3 else [1 / channels] * channels
