@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,11 @@ import numpy as np
 from segcore.checkpoint.files import DISK, Files
 from segcore.config.schema import DataConfig
 from segcore.data.decode import check_image, decode_image
-from segcore.data.fix_target import CopyTarget, DryTarget, InPlaceTarget, Target
+from segcore.data.fix_target import CopyTarget, DryTarget, InPlaceTarget, Target, check_output
 from segcore.data.header import read_header
 from segcore.data.label_repair import Colour, LabelRules, Picture, repair_label
 from segcore.data.list_repair import ListText, read_text
-from segcore.data.listfile import read_class_list
+from segcore.data.listfile import Row, parse_class_list
 from segcore.data.paths import printable
 from segcore.data.pool import map_in_threads
 from segcore.data.rowfile import RowFiles
@@ -117,6 +117,8 @@ def fix_dataset(
     root = Path(root)
     config = config or DataConfig()
     _check_request(output, in_place=in_place, dry_run=dry_run)
+    if output is not None:
+        check_output(root, Path(output))
     if in_place:
         _check_repeatable(label_map or {}, labels_as_stored=labels_as_stored)
     job = _Job(root, config, progress)
@@ -126,11 +128,13 @@ def fix_dataset(
     job.look_at_images()
     if drop_leaks:
         job.drop_leaks()
-    if output is not None:
-        place: CopyTarget | InPlaceTarget = CopyTarget(root, Path(output), files)
+    target: Target
+    if dry_run:
+        target = DryTarget()
+    elif output is not None:
+        target = CopyTarget(root, Path(output), files)
     else:
-        place = InPlaceTarget(root, files)
-    target: Target = DryTarget() if dry_run else place
+        target = InPlaceTarget(root, files)
     try:
         job.repair_labels(rules, target)
         job.repair_images(target, upright_images=upright_images, as_stored=labels_as_stored)
@@ -220,7 +224,10 @@ class _Job:
     def colours(self) -> dict[Colour, int]:
         """Give the class of each colour in labels.txt. Raises DataError when two share one."""
         path = self.root / "labels.txt"
-        listed = read_class_list(path).colours if path.is_file() else ()
+        listed: tuple[Colour | None, ...] = ()
+        if path.is_file():
+            text, _ = read_text(self.files.read("labels.txt"), "labels.txt")
+            listed = parse_class_list(text, "labels.txt").colours
         found: dict[Colour, int] = {}
         for value, colour in enumerate(listed):
             if colour is not None and found.setdefault(colour, value) != value:
@@ -229,6 +236,12 @@ class _Job:
                     f"{list(colour)}. Give each its own."
                 )
         return found
+
+    def _rows(self) -> Iterator[Row]:
+        """Give the rows that are left."""
+        for text in self.lists:
+            dropped = self._dropped[text.name]
+            yield from (row for row in text.rows if row.line not in dropped)
 
     def look_at_images(self) -> None:
         """Read the headers of all images."""
@@ -277,9 +290,8 @@ class _Job:
     def repair_labels(self, rules: LabelRules, target: Target) -> None:
         """Repair each label once, and give it to `target`."""
         images: dict[str, list[str]] = {}
-        for text in self.lists:
-            for row in text.rows:
-                images.setdefault(row.label, []).append(row.image)
+        for row in self._rows():
+            images.setdefault(row.label, []).append(row.image)
 
         def repair(name: str) -> tuple[bytes, tuple[str, ...]] | DataError:
             try:
@@ -323,13 +335,9 @@ class _Job:
 
     def repair_images(self, target: Target, *, upright_images: bool, as_stored: bool) -> None:
         """Store images upright, where that is asked for, or a label was turned on a word alone."""
-        on_word = {
-            row.image
-            for text in self.lists
-            for row in text.rows
-            if as_stored and row.label in self._turned
-        }
-        for name, image in self._images.items():
+        on_word = {row.image for row in self._rows() if as_stored and row.label in self._turned}
+        for name in dict.fromkeys(row.image for row in self._rows()):
+            image = self._images[name]
             if image.picture is None or image.picture.orientation == 1:
                 wanted = False
             else:

@@ -21,7 +21,7 @@ from segcore.data.paths import inside, printable, read_file
 from segcore.data.replacement import free_backup_suffix
 from segcore.errors import DataError, OutputError
 
-__all__ = ["CopyTarget", "DryTarget", "InPlaceTarget", "Target"]
+__all__ = ["CopyTarget", "DryTarget", "InPlaceTarget", "Target", "check_output"]
 
 
 class Target(Protocol):
@@ -67,18 +67,22 @@ class DryTarget:
         pass
 
 
+def check_output(root: Path, output: Path) -> None:
+    """Raise OutputError unless `output` can be a copy of the dataset in `root`."""
+    here, there = root.resolve(), output.resolve()
+    if here == there or here in there.parents or there in here.parents:
+        raise OutputError(
+            f"{printable(output)}: and the dataset {printable(root)} lie in each other. Choose a "
+            "folder beside it."
+        )
+    if output.is_dir() and any(output.iterdir()):
+        raise OutputError(f"{printable(output)}: is not empty. Choose a new folder.")
+
+
 class CopyTarget:
     """A new folder, which gets its name when everything is in it."""
 
     def __init__(self, root: Path, output: Path, files: Files) -> None:
-        here, there = root.resolve(), output.resolve()
-        if here == there or here in there.parents or there in here.parents:
-            raise OutputError(
-                f"{printable(output)}: and the dataset {printable(root)} lie in each other. Choose "
-                "a folder beside it."
-            )
-        if output.is_dir() and any(output.iterdir()):
-            raise OutputError(f"{printable(output)}: is not empty. Choose a new folder.")
         prepare_output(output, files)
         self._root = root
         self._output = output

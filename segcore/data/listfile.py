@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -24,6 +24,7 @@ __all__ = [
     "Row",
     "format_row",
     "list_name",
+    "parse_class_list",
     "parse_rows",
     "read_class_list",
     "read_rows",
@@ -119,9 +120,19 @@ def read_class_list(path: Path) -> ClassList:
 
     A colour is `#rrggbb` or `r g b` at the end of the line. Raises ListFileError.
     """
+    return _gather_classes(_lines(path), path)
+
+
+def parse_class_list(text: str, name: str) -> ClassList:
+    """Read a `labels.txt` that is in memory already, as `read_class_list` does."""
+    path = Path(name)
+    return _gather_classes(_numbered(StringIO(text), path), path)
+
+
+def _gather_classes(lines: Iterable[tuple[int, str]], path: Path) -> ClassList:
     names: list[str] = []
     colours: list[tuple[int, int, int] | None] = []
-    for number, text in _lines(path):
+    for number, text in lines:
         line = text.strip()
         colour = None
         if match := _COLOUR.match(line):
