@@ -6,13 +6,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from segcore.checkpoint.files import DISK, write_atomic
 from segcore.devices.cpu import CPU
 from segcore.devices.framework import essence, require_paddle
 from segcore.errors import ExportError
-from segcore.export.agreement import disagreement
 from segcore.export.yml import INFERENCE_YML, render_description
 from segcore.protocols import ModelSource
 
@@ -22,8 +19,6 @@ if TYPE_CHECKING:
     from segcore.tasks.task import Task
 
 __all__ = ["PaddleExporter"]
-
-_FREE_SIZES_PX = (128, 192)  # stand for a free height and width when the export is tried
 
 
 class PaddleExporter:
@@ -41,11 +36,12 @@ class PaddleExporter:
             resolved_transforms(task),
             task=task.name,
             class_names=task.class_names,
+            deployment=task.deployment(),
             program=program.name,
             params=params.name,
         )
         write_atomic(output / INFERENCE_YML, description.encode())
-        _compare(network, specs, output)
+        _compare(network, task, output)
         return [program, params, output / INFERENCE_YML]
 
 
@@ -103,29 +99,19 @@ def resolved_transforms(task: Task) -> list[dict[str, Any]]:
     return steps
 
 
-def _compare(network: paddle.nn.Layer, specs: list[Any], output: Path) -> None:
+def _compare(network: paddle.nn.Layer, task: Task, output: Path) -> None:
     """Run the export in `output` and `network` on the same noise. Raises ExportError."""
     from segcore.inference.paddle import PaddleInference
 
     paddle = require_paddle()
-    inputs = {spec.name: _noise(spec) for spec in specs}
+    inputs = task.example_inputs()
     with paddle.no_grad():
         answers = network(*(paddle.to_tensor(array) for array in inputs.values()))
     answers = answers if isinstance(answers, list | tuple) else [answers]
     session = PaddleInference().load(ModelSource(export_dir=output), CPU(), 0)
-    fault = disagreement([answer.numpy() for answer in answers], session.run(inputs))
+    fault = task.disagreement([answer.numpy() for answer in answers], session.run(inputs))
     if fault is not None:
         raise ExportError(
             f"the exported graph does not compute what the network computes: {fault}. This is a "
             f"fault of PaddlePaddle {paddle.__version__}; try another version"
         )
-
-
-def _noise(spec: Any) -> np.ndarray:
-    """Draw an input of the shape that `spec` asks for: a fixed one, in -1..1."""
-    free = (1, 3, *_FREE_SIZES_PX)
-    shape = [
-        free[axis] if size is None or size < 0 else int(size)
-        for axis, size in enumerate(spec.shape)
-    ]
-    return np.random.default_rng(0).uniform(-1.0, 1.0, shape).astype(np.float32)

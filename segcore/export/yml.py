@@ -70,12 +70,14 @@ def render_description(
     *,
     task: str,
     class_names: Sequence[str],
+    deployment: Mapping[str, Any],
     program: str,
     params: str,
 ) -> str:
     """Write the description of an export of `config` as YAML.
 
     `transforms` are the resolved steps of preparation, as mappings with `type` and every option;
+    `deployment` says what goes into the graph and comes out, as `Task.deployment` gives it;
     `program` and `params` are the names of the files of the graph and of its weights.
     """
     settings = config.model_dump(include=_SECTIONS_OF_USE)
@@ -85,9 +87,7 @@ def render_description(
         "Deploy": {
             "model": program,
             "params": params,
-            "input_shape": [None, config.data.channels, None, None],
-            "output_op": "argmax",
-            "output_dtype": "int32",
+            **deployment,
             "transforms": [dict(step) for step in transforms],
         },
         "Segcore": {

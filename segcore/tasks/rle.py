@@ -15,7 +15,16 @@ import numpy as np
 
 from segcore.errors import DataError
 
-__all__ = ["Rle", "decode_mask", "encode_mask", "read_rle", "rle_area", "rle_box", "rle_json"]
+__all__ = [
+    "Rle",
+    "decode_mask",
+    "encode_mask",
+    "encode_window",
+    "read_rle",
+    "rle_area",
+    "rle_box",
+    "rle_json",
+]
 
 _ZERO, _MORE, _SIGN = 48, 32, 16
 _MOST_GROUPS = 7  # 35 bits: more than any number of pixels that is read
@@ -38,6 +47,24 @@ def encode_mask(mask: np.ndarray) -> Rle:
     starts = [0] if pixels.size and pixels[0] else []
     ends = np.concatenate([np.array(starts, np.int64), changes, [pixels.size]])
     return Rle(height, width, np.diff(ends, prepend=0).astype(np.int64))
+
+
+def encode_window(mask: np.ndarray, top: int, left: int, size: tuple[int, int]) -> Rle:
+    """Encode an image of `size` (H, W) whose only object is `mask`, at (`top`, `left`).
+
+    Costs what the window costs, not the image.
+    """
+    height, width = size
+    closed = np.pad(mask != 0, ((1, 1), (0, 0))).T.astype(np.int8)  # columns that end empty
+    steps = np.diff(closed, axis=1)
+    columns, starts = np.nonzero(steps == 1)
+    _, ends = np.nonzero(steps == -1)
+    offset = (columns + left) * height + top
+    edges = np.stack([offset + starts, offset + ends], axis=1).reshape(-1)
+    # a run that goes on in the next column ends where the next one starts
+    toggles, times = np.unique(edges, return_counts=True)
+    toggles = toggles[(times == 1) & (toggles < height * width)]
+    return Rle(height, width, np.diff(np.concatenate([toggles, [height * width]]), prepend=0))
 
 
 def decode_mask(rle: Rle) -> np.ndarray:

@@ -9,9 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from segcore.config.shared import shared_values
 from segcore.discovery.build import build_component
 from segcore.errors import ConfigError
+from segcore.tasks.agreement import disagreement
 from segcore.tasks.sample import Sample
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from segcore.tasks.result import Predicted, Result
 
 __all__ = ["Task"]
+
+_FREE_SIZES_PX = (128, 192)  # stand for a free height and width when an export is tried
 
 
 class Task(ABC):
@@ -57,6 +62,24 @@ class Task(ABC):
     @abstractmethod
     def input_specs(self) -> list[paddle.static.InputSpec]:
         """Describe the inputs of `inference_network`, with None where a size is free."""
+
+    def example_inputs(self) -> Mapping[str, np.ndarray]:
+        """Draw inputs of `inference_network` to try an export with: noise in -1..1, by name."""
+        generator = np.random.default_rng(0)
+        return {
+            spec.name: generator.uniform(-1.0, 1.0, _example_shape(spec)).astype(np.float32)
+            for spec in self.input_specs()
+        }
+
+    def disagreement(
+        self, expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]
+    ) -> str | None:
+        """Say how the outputs `actual` of an export depart from `expected`, or None."""
+        return disagreement(expected, actual)
+
+    @abstractmethod
+    def deployment(self) -> Mapping[str, Any]:
+        """Give what `inference.yml` says under `Deploy` about the graph's inputs and outputs."""
 
     @abstractmethod
     def session(self, network: paddle.nn.Layer) -> InferenceSession:
@@ -107,3 +130,12 @@ class Task(ABC):
             )
             built.append(metric)
         return built
+
+
+def _example_shape(spec: paddle.static.InputSpec) -> list[int]:
+    """Give the shape that `spec` asks for, with 1 image of 3 channels where it leaves them free."""
+    free = (1, 3, *_FREE_SIZES_PX)
+    return [
+        free[axis] if size is None or size < 0 else int(size)
+        for axis, size in enumerate(spec.shape)
+    ]

@@ -1,14 +1,12 @@
 """A small network with a resize in it, and the task and catalogue around it."""
 
-from types import SimpleNamespace
-
 import paddle
 import pytest
 from paddle import nn
 
 from segcore.config.schema import Config
 from segcore.discovery.catalogue import read_catalogue
-from segcore.tasks.semantic import ClassMapNetwork
+from segcore.tasks.semantic import SemanticTask
 
 
 @pytest.fixture(scope="session")
@@ -49,12 +47,4 @@ def network():
 
 @pytest.fixture
 def task(config, catalogue):
-    """The network's task, without the losses that only training needs."""
-    return SimpleNamespace(
-        name="semantic",
-        config=config,
-        catalogue=catalogue,
-        class_names=("background", "disc", "cup"),
-        input_specs=lambda: [paddle.static.InputSpec([None, 3, None, None], "float32", "x")],
-        inference_network=ClassMapNetwork,
-    )
+    return SemanticTask(config, ("background", "disc", "cup"), catalogue)

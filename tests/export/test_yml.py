@@ -15,6 +15,7 @@ def write(folder, config, names=("background", "disc", "cup"), transforms=None):
         steps,
         task="semantic",
         class_names=names,
+        deployment={"output_op": "argmax"},
         program="inference.json",
         params="inference.pdiparams",
     )

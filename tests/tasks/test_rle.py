@@ -8,7 +8,16 @@ from hypothesis.extra.numpy import arrays
 from pycocotools import mask as reference
 
 from segcore.errors import DataError
-from segcore.tasks.rle import Rle, decode_mask, encode_mask, read_rle, rle_area, rle_box, rle_json
+from segcore.tasks.rle import (
+    Rle,
+    decode_mask,
+    encode_mask,
+    encode_window,
+    read_rle,
+    rle_area,
+    rle_box,
+    rle_json,
+)
 
 masks = arrays(
     np.uint8, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 1)
@@ -31,6 +40,15 @@ def test_decodes_what_it_encoded(mask: np.ndarray) -> None:
         {"size": mask.shape, "counts": encode_mask(mask).counts.tolist()},
     ):
         assert (decode_mask(read_rle(form)) == mask).all()
+
+
+@given(masks, st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 3))
+def test_a_window_is_encoded_as_the_whole_image(
+    mask: np.ndarray, top: int, left: int, below: int, right: int
+) -> None:
+    whole = np.pad(mask, ((top, below), (left, right)))
+    window = encode_window(mask, top, left, whole.shape)
+    assert window.counts.tolist() == encode_mask(whole).counts.tolist()
 
 
 def test_long_runs_that_shrink_and_grow() -> None:

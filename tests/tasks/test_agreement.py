@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segcore.export.agreement import disagreement
+from segcore.tasks.agreement import disagreement
 
 CLASSES = np.zeros((1, 100, 100), np.int32)
 
