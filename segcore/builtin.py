@@ -100,6 +100,8 @@ _BACKBONES: dict[str, tuple[str, str, str, tuple[str, ...]]] = {
 
 # addresses that PaddleSeg's configurations and documents give
 _BACKBONE_WEIGHTS = {
+    "STDC1": "https://bj.bcebos.com/paddleseg/dygraph/PP_STDCNet1.tar.gz",
+    "STDC2": "https://bj.bcebos.com/paddleseg/dygraph/PP_STDCNet2.tar.gz",
     "ResNet18_vd": "https://bj.bcebos.com/paddleseg/dygraph/resnet18_vd_ssld_v2.tar.gz",
     "ResNet50_vd": "https://bj.bcebos.com/paddleseg/dygraph/resnet50_vd_ssld_v2.tar.gz",
     "ResNet101_vd": "https://bj.bcebos.com/paddleseg/dygraph/resnet101_vd_ssld.tar.gz",
@@ -125,22 +127,10 @@ _CONVERTERS = {
         "a JSON file for each image, or PaddleX's layout of them",
         False,
     ),
-}
-
-# the class, what it is, and whether it is written as well as read
-_CONVERTERS = {
-    "SegDataset": (
-        "segdataset:SegDatasetConverter",
-        "images/, annotations/, train.txt, val.txt, labels.txt",
-        True,
-    ),
-    "COCO": ("coco:CocoConverter", "images/, annotations/instance_train.json, ...", True),
-    "VOC": ("voc:VocConverter", "JPEGImages/, SegmentationClass/, ImageSets/Segmentation/", True),
-    "LabelMe": (
-        "labelme:LabelMe",
-        "a JSON file for each image, or PaddleX's layout of them",
-        False,
-    ),
+    "Cityscapes": ("cityscapes:CityscapesConverter", "leftImg8bit/, gtFine/", False),
+    "ADE20K": ("ade20k:Ade20kConverter", "images/training/, annotations/training/", False),
+    "Supervisely": ("supervisely:SuperviselyConverter", "meta.json, DATASET/img/, .../ann/", False),
+    "CVAT": ("cvat:CvatConverter", "annotations.xml (for images 1.1), images/", False),
 }
 
 _COMMANDS = {
@@ -240,7 +230,14 @@ def segcore_tasks() -> list[TaskSpec]:
             target="segcore.tasks.semantic:SemanticTask",
             result="segcore.inference.result:SegmentationResult.of",
             summary="A class for every pixel",
-        )
+        ),
+        TaskSpec(
+            name="instance",
+            target="segcore.tasks.instance:InstanceTask",
+            result="segcore.inference.instance_result:InstanceResult.of",
+            recipe="segcore.tasks:instance.yaml",
+            summary="A box, a class and a mask for every object",
+        ),
     ]
 
 
@@ -259,21 +256,6 @@ def segcore_dataset_formats() -> list[DatasetFormatSpec]:
             task="instance",
             summary="images/, annotations/instance_train.json, annotations/instance_val.json",
         ),
-    ]
-
-
-@hookimpl
-def segcore_converters() -> list[ConverterSpec]:
-    """Declare the formats to convert datasets from and to; a converter is its own option model."""
-    return [
-        ConverterSpec(
-            name=name,
-            target=f"segcore.data.convert.{target}",
-            options=f"segcore.data.convert.{target}",
-            summary=summary,
-            writes=writes,
-        )
-        for name, (target, summary, writes) in _CONVERTERS.items()
     ]
 
 

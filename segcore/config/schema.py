@@ -312,6 +312,9 @@ class PredictConfig(Section):
     )
     batch_size: int = Field(1, ge=1, description="Images at once, where their sizes agree")
     overlay_alpha: float = Field(0.5, ge=0, le=1, description="Opacity of the colours in overlays")
+    score_threshold: float = Field(
+        0.5, ge=0, le=1, description="Lowest score of the objects in results (instance models)"
+    )
 
 
 class Config(Section):

@@ -1,0 +1,284 @@
+"""Instance segmentation: each object by itself, with its box, its class and its mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from segcore.errors import ConfigError, DataError
+from segcore.tasks.instance_batch import (
+    SIZE_DIVISOR,
+    InstanceBatch,
+    collate_instances,
+    join_images,
+    scale_of,
+)
+from segcore.tasks.instances import Detections, Mask, Truth
+from segcore.tasks.paste import paste_mask
+from segcore.tasks.rle import Rle, decode_mask, encode_mask
+from segcore.tasks.sample import Sample
+from segcore.tasks.task import Task
+
+if TYPE_CHECKING:
+    from segcore.config.schema import Config
+    from segcore.discovery.catalogue import Catalogue
+    from segcore.protocols import InferenceSession
+
+__all__ = ["DetectionNetwork", "InstanceTask"]
+
+_INPUTS = ("image", "im_shape", "scale_factor")
+_EXAMPLE_PX = 192
+_SAME_BOX_PX = 1.0
+_SAME_SCORE = 0.01
+_SAME_SHARE = 0.9
+COCO_RESULTS = "coco_results.json"
+
+
+class InstanceTask(Task):
+    """Images of any sizes in; boxes, scores, classes and masks of objects out.
+
+    A network takes one mapping. In training it holds `image` (N, C, H, W), `im_shape` (N, 2, height
+    and width without the filling), `scale_factor` (N, 2, y and x) and, as lists of N, `gt_bbox`
+    (K, 4), `gt_class` (K,), `gt_mask` (K segmentations: lists of polygons (n, 2), or a bitmap
+    (H, W) uint8) and `is_crowd` (K,), all in pixels of the network's input. The network gives its
+    losses by name, which are added.
+
+    In eval mode it takes the first three and gives `bbox`, rows (M, 6) of class, score and
+    x1, y1, x2, y2 in the original image, `bbox_num` (N,) rows of each image, and `mask` (M, H, W)
+    of 0 and 1 in the size of the original image. Where it has a method `detect` of the same
+    inputs, that one is used: it gives `mask_prob` (M, R, R), probabilities over each box, in place
+    of `mask`, which spares memory. A row of a class below 0 is none.
+    """
+
+    name = "instance"
+    collate = staticmethod(collate_instances)
+
+    def __init__(self, config: Config, class_names: Sequence[str], catalogue: Catalogue) -> None:
+        super().__init__(config, class_names, catalogue)
+        if config.eval.sliding is not None:
+            raise ConfigError(
+                "eval.sliding: windows cut objects apart; leave it out for instance models"
+            )
+
+    def losses(self, network: nn.Layer, batch: InstanceBatch) -> Mapping[str, paddle.Tensor]:
+        """Give the sum of the network's own losses as `loss`, and each by its name.
+
+        Raises ConfigError where `train.losses` names others.
+        """
+        if self.config.train.losses:
+            raise ConfigError(
+                "train.losses: instance networks bring their own losses; leave it empty"
+            )
+        terms = network(_training_inputs(batch))
+        total = sum(terms.values(), paddle.zeros([]))
+        return {"loss": total, **{name: term.detach() for name, term in terms.items()}}
+
+    def inference_network(self, network: nn.Layer) -> nn.Layer:
+        return DetectionNetwork(network)
+
+    def input_specs(self) -> list[paddle.static.InputSpec]:
+        image = [None, self.config.data.channels, None, None]
+        return [
+            paddle.static.InputSpec(image, "float32", "image"),
+            paddle.static.InputSpec([None, 2], "float32", "im_shape"),
+            paddle.static.InputSpec([None, 2], "float32", "scale_factor"),
+        ]
+
+    def example_inputs(self) -> Mapping[str, np.ndarray]:
+        side, channels = _EXAMPLE_PX, self.config.data.channels
+        noise = np.random.default_rng(0).uniform(-1.0, 1.0, (1, channels, side, side))
+        return {
+            "image": noise.astype(np.float32),
+            "im_shape": np.array([[side, side - SIZE_DIVISOR / 2]], np.float32),
+            "scale_factor": np.array([[1.5, 1.5]], np.float32),
+        }
+
+    def disagreement(
+        self, expected: Sequence[np.ndarray], actual: Sequence[np.ndarray]
+    ) -> str | None:
+        """Say how two sets of detections differ, or None where most of each has its like.
+
+        The order of sums decides which of two overlapping boxes of like scores stays, so that some
+        rows may differ.
+        """
+        if len(actual) != len(expected):
+            return f"it gives {len(actual)} outputs instead of {len(expected)}"
+        rows, others = expected[0], actual[0]
+        for one, two in ((rows, others), (others, rows)):
+            alike = _count_alike(one, two)
+            if alike < _SAME_SHARE * len(one):
+                return f"{len(one) - alike} of {len(one)} boxes have no like among {len(two)}"
+        if actual[2].shape[1:] != expected[2].shape[1:]:
+            return f"masks are {actual[2].shape[1:]} instead of {expected[2].shape[1:]}"
+        return None
+
+    def deployment(self) -> Mapping[str, Any]:
+        return {"inputs": list(_INPUTS), "outputs": ["bbox", "bbox_num", "mask"]}
+
+    def session(self, network: nn.Layer) -> InferenceSession:
+        return _NetworkSession(network)
+
+    def infer(self, session: InferenceSession, samples: Sequence[Sample]) -> list[Detections]:
+        """Give the objects of each sample, best first, in pixels of its original image.
+
+        Neighbours that are filled up to one size run as one batch.
+        """
+        found: list[Detections] = []
+        for _, neighbours in groupby(samples, key=_filled_size):
+            group = list(neighbours)
+            outputs = session.run(_inference_inputs(group))
+            found += _split(group, *outputs)
+        return found
+
+    def truth(self, sample: Sample) -> Truth:
+        if sample.instances is None:
+            raise DataError(f"{sample.source}: has no objects, which measuring needs")
+        return Truth(_original_size(sample), sample.instances)
+
+    def folder_files(self, results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Give all objects in the form of COCO's results.
+
+        Images are numbered from 1 in their order, categories from 1 in the order of the classes;
+        `file_name` and `category_name`, which readers of COCO's results pass over, name them.
+        """
+        rows = [
+            {
+                "image_id": number,
+                "file_name": result["source"],
+                "category_id": found["id"] + 1,
+                "category_name": found["name"],
+                "bbox": found["bbox"],
+                "score": found["score"],
+                "segmentation": found["segmentation"],
+            }
+            for number, result in enumerate(results, 1)
+            for found in result["instances"]
+        ]
+        return {COCO_RESULTS: rows}
+
+
+class DetectionNetwork(nn.Layer):
+    """An instance network whose inputs and outputs are tensors, as exports have them."""
+
+    def __init__(self, network: nn.Layer) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, image: paddle.Tensor, im_shape: paddle.Tensor, scale_factor: paddle.Tensor
+    ) -> tuple[paddle.Tensor, paddle.Tensor, paddle.Tensor]:
+        """Give `bbox` (M, 6), `bbox_num` (N,) and `mask` (M, H, W)."""
+        inputs = {"image": image, "im_shape": im_shape, "scale_factor": scale_factor}
+        found = self.network(inputs)
+        return found["bbox"], found["bbox_num"], found["mask"]
+
+
+class _NetworkSession:
+    """A network behind the interface of inference runtimes; masks are small where it can."""
+
+    def __init__(self, network: nn.Layer) -> None:
+        self._network = network
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
+        was_training = self._network.training
+        self._network.eval()
+        detect = getattr(self._network, "detect", None)
+        try:
+            with paddle.no_grad():
+                tensors = {name: paddle.to_tensor(array) for name, array in inputs.items()}
+                found = (detect or self._network)(tensors)
+        finally:
+            if was_training:
+                self._network.train()
+        masks = found["mask"] if detect is None else found["mask_prob"]
+        return [found["bbox"].numpy(), found["bbox_num"].numpy(), masks.numpy()]
+
+
+def _training_inputs(batch: InstanceBatch) -> dict[str, Any]:
+    instances = batch.instances
+    return {
+        "image": paddle.to_tensor(batch.images),
+        "im_shape": paddle.to_tensor(batch.im_shape),
+        "scale_factor": paddle.to_tensor(batch.scale_factor),
+        "gt_bbox": [paddle.to_tensor(of_image.boxes) for of_image in instances],
+        "gt_class": [paddle.to_tensor(of_image.classes) for of_image in instances],
+        "gt_mask": [[_as_network_takes(mask) for mask in of_image.masks] for of_image in instances],
+        "is_crowd": [paddle.to_tensor(of_image.is_crowd) for of_image in instances],
+    }
+
+
+def _as_network_takes(mask: Mask) -> list[np.ndarray] | np.ndarray:
+    return decode_mask(mask) if isinstance(mask, Rle) else list(mask)
+
+
+def _inference_inputs(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+    scales = np.array([scale_of(sample) for sample in samples], np.float32)
+    originals = np.array([_original_size(sample) for sample in samples], np.float32)
+    return {
+        "image": join_images(samples),
+        # what is left of the image without any filling, also that of transforms
+        "im_shape": np.rint(originals * scales).astype(np.float32),
+        "scale_factor": scales,
+    }
+
+
+def _original_size(sample: Sample) -> tuple[int, int]:
+    return sample.geometry[0][1] if sample.geometry else sample.size
+
+
+def _filled_size(sample: Sample) -> tuple[int, int]:
+    height, width = (-(-side // SIZE_DIVISOR) for side in sample.size)
+    return height, width
+
+
+def _split(
+    samples: Sequence[Sample], rows: np.ndarray, counts: np.ndarray, masks: np.ndarray
+) -> list[Detections]:
+    """Give the `rows` (M, 6) and `masks` of each sample."""
+    ends = np.cumsum(counts.reshape(-1))
+    found = []
+    for sample, end, count in zip(samples, ends, counts.reshape(-1), strict=True):
+        own = slice(int(end - count), int(end))
+        found.append(_detections(rows[own], masks[own], _original_size(sample)))
+    return found
+
+
+def _detections(rows: np.ndarray, masks: np.ndarray, size: tuple[int, int]) -> Detections:
+    order = np.argsort(-rows[:, 1], kind="stable")
+    order = order[rows[order, 0] >= 0]
+    boxes = rows[order, 2:].astype(np.float32)
+    is_small = np.issubdtype(masks.dtype, np.floating)
+    return Detections(
+        size,
+        boxes,
+        rows[order, 1].astype(np.float32),
+        rows[order, 0].astype(np.int64),
+        tuple(
+            paste_mask(masks[number], box, size) if is_small else _fitted(masks[number], size)
+            for number, box in zip(order, boxes, strict=True)
+        ),
+    )
+
+
+def _fitted(mask: np.ndarray, size: tuple[int, int]) -> Rle:
+    """Encode `mask` (H, W) in `size`, from which rounding may part it by a pixel."""
+    if mask.shape == size:
+        return encode_mask(mask)
+    fitted = np.zeros(size, np.uint8)
+    height, width = (min(sides) for sides in zip(mask.shape, size, strict=True))
+    fitted[:height, :width] = mask[:height, :width]
+    return encode_mask(fitted)
+
+
+def _count_alike(rows: np.ndarray, others: np.ndarray) -> int:
+    """Count the `rows` (M, 6) of class, score and box that have a like among `others`."""
+    if not len(rows) or not len(others):
+        return 0
+    apart = np.abs(rows[:, None] - others[None])
+    limits = np.array([0.0, _SAME_SCORE, *[_SAME_BOX_PX] * 4])
+    return int((apart <= limits).all(axis=2).any(axis=1).sum())
