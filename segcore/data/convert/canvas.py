@@ -100,6 +100,26 @@ class Canvas:
         self.note_edge(points.min(axis=0), points.max(axis=0))
         return self._keep(rasterise(polygons, self.height, self.width) != 0, 0, 0)
 
+    def fill(self, outline: np.ndarray, holes: Sequence[np.ndarray] = ()) -> Placed:
+        """Fill a polygon but for its holes with OpenCV, at whole pixels. Raises UnusableShape."""
+        import cv2
+
+        if len(outline) < 3:
+            raise UnusableShape("a polygon of fewer than 3 points")
+        low, high = outline.min(axis=0), outline.max(axis=0)
+        self.note_edge(low, high)
+        left, top = (max(0, math.floor(value)) for value in low)
+        right = min(self.width, math.ceil(high[0]) + 1)
+        bottom = min(self.height, math.ceil(high[1]) + 1)
+        if left >= right or top >= bottom:
+            raise UnusableShape("it lies outside the image")
+        mask = np.zeros((bottom - top, right - left), np.uint8)
+        for number, points in enumerate((outline, *holes)):
+            if len(points):
+                whole = np.rint(points).astype(np.int32) - (left, top)
+                cv2.fillPoly(mask, [whole.astype(np.int32)], 0 if number else 1)
+        return self._keep(mask != 0, left, top)
+
     def place(self, mask: np.ndarray, left: int, top: int) -> Placed:
         """Put a mask (h, w) into the image, cut at its borders. Raises UnusableShape."""
         height, width = mask.shape

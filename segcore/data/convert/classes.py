@@ -64,7 +64,7 @@ def plan_classes(
         more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
         raise RequestError(
             f"{len(unknown)} labels are not among the classes: "
-            f"{', '.join(map(repr, map(printable, unknown[:_SHOWN])))}{more}. Add them to "
+            f"{', '.join(repr(name) for name in unknown[:_SHOWN])}{more}. Add them to "
             "--classes, or leave their pixels out of training: --ignore-label NAME."
         )
     if len(ordered) < 1 or len(ordered) > _MOST_CLASSES:

@@ -97,11 +97,11 @@ def convert_dataset(
 def _labels(
     planned: PlannedImage, image: AnnotatedImage, index: Mapping[str, int]
 ) -> Iterable[int]:
-    """Give the class of every region, or of every class in the class map."""
-    if image.regions:
-        return [index[region.label] for region in image.regions]
+    """Give the class of each annotation: regions, objects that were written, or classes."""
     if image.class_map is None:
-        return []
+        return [index[region.label] for region in image.regions]
+    if "objects" in vars(planned):  # the writer asked for them
+        return [found.class_index for found in planned.objects]
     import numpy as np
 
     first = 1 if planned.has_background else 0  # background is everywhere, and IGNORED below 0

@@ -27,17 +27,18 @@ from segcore.data.convert.output import (
 )
 from segcore.data.convert.source import (
     image_size,
+    read_label,
     read_source,
     strip_common_folder,
     without_suffix,
 )
-from segcore.data.label import check_label_values, decode_label
+from segcore.data.label import check_label_values
 from segcore.data.listfile import ClassList, Row, format_row, read_class_list, read_rows
 from segcore.data.paths import printable
 from segcore.data.segdataset import count_classes
-from segcore.errors import LabelError, RequestError
+from segcore.errors import RequestError
 
-__all__ = ["SegDatasetConverter", "class_lines", "read_classes", "read_label", "to_class_map"]
+__all__ = ["SegDatasetConverter", "class_lines", "read_classes", "to_class_map"]
 
 _SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
@@ -138,17 +139,6 @@ def read_classes(path: Path, count: Callable[[], int]) -> Classes:
     has_background = not path.is_file() or is_background(listed.names[0])
     colours = listed.colours if any(listed.colours) else ()
     return Classes(listed.names, colours, has_background)
-
-
-def read_label(root: Path, name: str, size: tuple[int, int]) -> np.ndarray:
-    """Read a label of the given width and height. Raises LabelError where it has another size."""
-    label = decode_label(read_source(root, name), printable(name))
-    if label.shape != size[::-1]:
-        raise LabelError(
-            f"{printable(name)}: {label.shape[1]} x {label.shape[0]} pixels, but its image has "
-            f"{size[0]} x {size[1]}"
-        )
-    return label
 
 
 def to_class_map(

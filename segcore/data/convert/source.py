@@ -8,16 +8,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from segcore.config.schema import DataConfig
 from segcore.data.decode import check_image
+from segcore.data.label import decode_label
 from segcore.data.paths import inside, printable, read_file
-from segcore.errors import DataError
+from segcore.errors import DataError, LabelError
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "find_inside",
     "image_size",
+    "read_colour",
     "read_json",
+    "read_label",
     "read_lines",
     "read_source",
     "strip_common_folder",
@@ -119,3 +124,23 @@ def read_lines(root: Path, name: str) -> Iterator[str]:
         raise DataError(f"{shown}: {size} bytes are more than the {_MAX_LIST_BYTES} that are read.")
     text = read_file(path, shown).decode("utf-8-sig", "surrogateescape")
     return (line.strip() for line in text.splitlines() if line.strip())
+
+
+def read_label(root: Path, name: str, size: tuple[int, int]) -> np.ndarray:
+    """Read a label of the given width and height. Raises LabelError where it has another size."""
+    label = decode_label(read_source(root, name), printable(name))
+    if label.shape != size[::-1]:
+        raise LabelError(
+            f"{printable(name)}: {label.shape[1]} x {label.shape[0]} pixels, but its image has "
+            f"{size[0]} x {size[1]}"
+        )
+    return label
+
+
+def read_colour(text: Any) -> tuple[int, int, int] | None:
+    """Read a colour such as `#ff8000`; None when it is none."""
+    try:
+        red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    except (AttributeError, TypeError, ValueError):
+        return None
+    return red, green, blue

@@ -29,10 +29,11 @@ from segcore.data.convert.output import (
     palette_of,
     stored_labels,
 )
-from segcore.data.convert.segdataset import class_lines, read_classes, read_label, to_class_map
+from segcore.data.convert.segdataset import class_lines, read_classes, to_class_map
 from segcore.data.convert.source import (
     IMAGE_SUFFIXES,
     image_size,
+    read_label,
     read_lines,
     read_source,
     walk_files,
