@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,13 +14,15 @@ import numpy as np
 from segcore.checkpoint.files import prepare_output, write_atomic
 from segcore.data.listfile import format_row
 from segcore.errors import RequestError
+from segcore.tasks.rle import encode_mask, rle_area, rle_box, rle_json
 
 __all__ = ["KINDS", "Kind", "draw_dataset", "draw_sample"]
 
-Kind = Literal["optic-disc", "shapes"]
-KINDS: tuple[Kind, ...] = ("optic-disc", "shapes")
+Kind = Literal["optic-disc", "shapes", "instances"]
+KINDS: tuple[Kind, ...] = ("optic-disc", "shapes", "instances")
 
 _VAL_SHARE = 5  # one image in five is held out
+_SMALLEST_OBJECT_PX = 12  # visible pixels; of less nobody could tell what it is
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,9 @@ def draw_dataset(
     *,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Path:
-    """Write `images` drawings of `size` x `size` pixels as a SegDataset into `root`.
+    """Write `images` drawings of `size` x `size` pixels as a SegDataset, or COCO's layout, to `root`.
 
-    Every fifth image goes into val.txt. The lists are written last, so an interrupted run leaves
+    Every fifth image is held out as val. The lists are written last, so an interrupted run leaves
     no dataset behind that looks complete. `progress` wraps the indices, for a progress bar. Gives
     `root`. Raises RequestError for arguments that make no dataset, OutputError and StorageError.
     """
@@ -71,24 +74,83 @@ def draw_dataset(
         raise RequestError(
             f"{images} images of {size} px: a dataset needs 2 images or more, of 32 to 8192 px."
         )
-    drawing = _DRAWINGS[kind]
-    rows: dict[str, list[str]] = {"train": [], "val": []}
     for folder in ("images", "annotations"):
         prepare_output(root / folder)
-    last = min(images, _VAL_SHARE) - 1
+    if kind == "instances":
+        _draw_instances(root, images, size=size, seed=seed, progress=progress)
+    else:
+        _draw_labels(root, kind, images, size=size, seed=seed, progress=progress)
+    return root
+
+
+def _draw_labels(
+    root: Path,
+    kind: Kind,
+    images: int,
+    *,
+    size: int,
+    seed: int,
+    progress: Callable[[Iterable[int]], Iterable[int]],
+) -> None:
+    drawing = _DRAWINGS[kind]
+    rows: dict[str, list[str]] = {"train": [], "val": []}
     for index in progress(range(images)):
         image, label = draw_sample(kind, size, seed, index)
         name = f"{drawing.stem}_{index:04d}"
         image_name, label_name = f"images/{name}.jpg", f"annotations/{name}.png"
         write_atomic(root / image_name, _encode(image[..., ::-1], ".jpg"))
         write_atomic(root / label_name, _encode(label, ".png"))
-        split = "val" if index % _VAL_SHARE == last else "train"
-        rows[split].append(format_row(image_name, label_name))
+        rows[_split_of(index, images)].append(format_row(image_name, label_name))
     names: tuple[str, ...] = import_module(drawing.module).CLASS_NAMES
     _write_lines(root / "labels.txt", names)
     for split, lines in rows.items():
         _write_lines(root / f"{split}.txt", lines)
-    return root
+
+
+def _draw_instances(
+    root: Path,
+    images: int,
+    *,
+    size: int,
+    seed: int,
+    progress: Callable[[Iterable[int]], Iterable[int]],
+) -> None:
+    """Draw overlapping shapes, each an object of which the visible part is the mask."""
+    from segcore.data.drawing.shapes import CLASS_NAMES, draw_objects
+
+    names = CLASS_NAMES[1:]  # the ground is no object
+    categories = [{"id": number, "name": name} for number, name in enumerate(names, 1)]
+    files: dict[str, dict[str, list[Any]]] = {
+        split: {"images": [], "annotations": [], "categories": categories}
+        for split in ("train", "val")
+    }
+    for index in progress(range(images)):
+        image, objects = draw_objects(np.random.default_rng([seed, index]), size)
+        name = f"objects_{index:04d}.jpg"
+        write_atomic(root / "images" / name, _encode(image[..., ::-1], ".jpg"))
+        file = files[_split_of(index, images)]
+        file["images"].append({"id": index, "file_name": name, "width": size, "height": size})
+        for number, visible in objects:
+            rle = encode_mask(visible)
+            if rle_area(rle) < _SMALLEST_OBJECT_PX:
+                continue  # hidden behind others
+            annotation = {
+                "id": len(file["annotations"]) + 1,
+                "image_id": index,
+                "category_id": number,
+                "bbox": list(rle_box(rle)),
+                "area": rle_area(rle),
+                "iscrowd": 0,
+                "segmentation": rle_json(rle),
+            }
+            file["annotations"].append(annotation)
+    for split, content in files.items():
+        write_atomic(root / f"annotations/instance_{split}.json", json.dumps(content).encode())
+
+
+def _split_of(index: int, images: int) -> str:
+    last = min(images, _VAL_SHARE) - 1
+    return "val" if index % _VAL_SHARE == last else "train"
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

@@ -145,9 +145,12 @@ class InstanceResult(Result):
 
     def _colour(self, number: int) -> np.ndarray:
         """Give the colour (3,) of object `number`; the first of VOC's is black and passed over."""
+        colour: np.ndarray
         if self.palette is not None:
-            return self.palette[self.detections.classes[number] % len(self.palette)]
-        return voc_palette(256)[1 + number % 255]
+            colour = self.palette[self.detections.classes[number] % len(self.palette)]
+        else:
+            colour = voc_palette(256)[1 + number % 255]
+        return colour
 
     def _class_name(self, number: int) -> str:
         return self.class_names[number] if number < len(self.class_names) else str(number)

@@ -21,10 +21,11 @@ __all__ = ["demo_command"]
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option(
     "--kind",
-    type=click.Choice(["optic-disc", "shapes"]),
+    type=click.Choice(["optic-disc", "shapes", "instances"]),
     default="optic-disc",
     show_default=True,
-    help="What to draw: eyes with the optic disc as the class, or shapes of four classes.",
+    help="What to draw: eyes with the optic disc as the class, shapes of four classes, or the same "
+    "shapes as objects for instance models.",
 )
 @click.option("--images", default=100, show_default=True, help="Images; every fifth is held out.")
 @click.option("--size", default=256, show_default=True, metavar="PX", help="Side of the images.")

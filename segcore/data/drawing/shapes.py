@@ -6,7 +6,7 @@ import numpy as np
 
 from segcore.data.drawing.texture import cloud, finish, grid
 
-__all__ = ["CLASS_NAMES", "draw_shapes"]
+__all__ = ["CLASS_NAMES", "draw_objects", "draw_shapes"]
 
 CLASS_NAMES = ("background", "circle", "rectangle", "triangle", "star")
 
@@ -19,14 +19,31 @@ def draw_shapes(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.nda
 
     Later shapes cover earlier ones; a pixel belongs to the shape that covers most of it.
     """
-    image = _paint_ground(rng, size)
+    image, objects = draw_objects(rng, size)
     label = np.zeros((size, size), np.uint8)
+    for number, visible in objects:
+        label[visible] = number
+    return image, label
+
+
+def draw_objects(
+    rng: np.random.Generator, size: int
+) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]]:
+    """Draw as `draw_shapes` does; give the image, and class and visible part of each shape.
+
+    The parts are (size, size) bool; those of shapes that others cover wholly are empty.
+    """
+    image = _paint_ground(rng, size)
+    objects: list[tuple[int, np.ndarray]] = []
     for _ in range(int(rng.integers(4, 10))):
         number = int(rng.integers(1, len(CLASS_NAMES)))
         cover = _cover(_outline(rng, CLASS_NAMES[number]), size)
         image = _paint_shape(rng, image, cover)
-        label[cover >= 0.5] = number
-    return finish(image, rng, size * rng.uniform(0.001, 0.003), rng.uniform(0.005, 0.02)), label
+        on_top = cover >= 0.5
+        objects = [(other, visible & ~on_top) for other, visible in objects]
+        objects.append((number, on_top))
+    image = finish(image, rng, size * rng.uniform(0.001, 0.003), rng.uniform(0.005, 0.02))
+    return image, objects
 
 
 def _paint_ground(rng: np.random.Generator, size: int) -> np.ndarray:
