@@ -60,7 +60,7 @@ def draw_dataset(
     *,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Path:
-    """Write `images` drawings of `size` x `size` pixels as a SegDataset, or COCO's layout, to `root`.
+    """Write `images` drawings of `size` x `size` pixels to `root`: a SegDataset or COCO files.
 
     Every fifth image is held out as val. The lists are written last, so an interrupted run leaves
     no dataset behind that looks complete. `progress` wraps the indices, for a progress bar. Gives
