@@ -265,8 +265,8 @@ class TrainableModel(ABC):
         """
         if not isinstance(img_file_list, list | tuple):
             raise RequestError("img_file_list: give a list of paths or arrays")
-        images = [self._as_input(item, number) for number, item in enumerate(img_file_list)]
         model = self._opened()
+        images = [self._as_input(item, number) for number, item in enumerate(img_file_list)]
         pixels = [image.load(model.config.data) for image in images]
         samples = [
             Sample(array, source=image.source) for array, image in zip(pixels, images, strict=True)
