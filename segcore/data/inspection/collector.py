@@ -21,6 +21,7 @@ class _Group:
 
     kind: FindingKind
     file: str
+    split: str | None
     line: int | None
     message: str
     fix: str | None
@@ -68,7 +69,7 @@ class Collector:
         key = (kind, split, subject)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = _Group(found, shown, line, message, fix)
+            group = self._groups[key] = _Group(found, shown, split, line, message, fix)
         elif len(group.others) < _OTHERS:
             group.others.append(shown if line is None else f"{shown} (line {line})")
         group.count += 1
@@ -84,6 +85,7 @@ class Collector:
                 severity=group.kind.severity,
                 file=group.file,
                 message=group.message,
+                split=group.split,
                 line=group.line,
                 count=group.count,
                 fix=group.fix,

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from segcore.data.inspection.likeness import WORDS
+from segcore.data.listfile import Row
 
 __all__ = ["Ledger", "digest_number"]
 
@@ -41,16 +42,14 @@ class Ledger:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def add(
-        self, line: int, image: str, label: str, path: int, content: int, picture: np.ndarray | None
-    ) -> None:
-        """Note a row."""
-        self._lines.append(line)
-        self._names.append(_name_number(image))
+    def add(self, row: Row, *, path: int, content: int, picture: np.ndarray | None) -> None:
+        """Note a row, and the numbers of its image."""
+        self._lines.append(row.line)
+        self._names.append(_name_number(row.image))
         self._paths.append(path)
         self._contents.append(content)
         self._pictures.extend((0,) * WORDS if picture is None else picture.tolist())
-        for name in (image, label):
+        for name in (row.image, row.label):
             self._folded.append(_name_number(unicodedata.normalize("NFC", name).casefold()))
             self._folded_names.append(_name_number(name))
 

@@ -16,16 +16,14 @@ from segcore.data.label import is_blended, is_mask
 from segcore.data.listfile import Row
 from segcore.data.paths import printable
 from segcore.data.rowfile import RowFiles, check_sizes
-from segcore.data.stats.measure import region_areas
 from segcore.errors import DataError
 
 __all__ = ["SPECK_AREA", "Look", "look_at"]
 
 SPECK_AREA = 9
-"""Objects of fewer pixels, less than 3 by 3, are more often slips of a brush than objects."""
+"""A class with fewer pixels, less than 3 by 3, is more often a slip of the brush than an object."""
 
 _SMALL_SIDE = 16
-_MAX_CLASSES = 64  # of one label whose objects are looked at one by one
 _EXACT = 2**24  # numbers up to this are whole in float32
 
 
@@ -138,13 +136,14 @@ def _count(look: Look, name: str, label: np.ndarray, ignore_index: int) -> None:
     if look.classes.size == 1 and look.classes[0] == 0:
         look.tell("label-empty", name, f"{printable(name)}: holds nothing but background (0).")
         return
-    specks = sum(_specks(label, int(number)) for number in look.classes[:_MAX_CLASSES] if number)
-    if specks:
-        look.tell(
-            "tiny-objects",
-            name,
-            f"{printable(name)}: {specks} objects of fewer than {SPECK_AREA} pixels.",
-        )
+    for number, pixels in zip(look.classes.tolist(), look.pixels.tolist(), strict=True):
+        if number and pixels < SPECK_AREA and _has_only_specks(label, number):
+            look.tell(
+                "tiny-objects",
+                name,
+                f"{printable(name)}: class {number} has {pixels} pixels, all of them specks in the "
+                "midst of another class.",
+            )
 
 
 def _histogram(label: np.ndarray) -> np.ndarray:
@@ -154,7 +153,7 @@ def _histogram(label: np.ndarray) -> np.ndarray:
     import cv2
 
     counts: np.ndarray = cv2.calcHist([label], [0], None, [256], [0, 256])
-    return counts[:, 0].astype(np.int64)
+    return counts.ravel().astype(np.int64)  # (256, 1) before OpenCV 5
 
 
 def _is_solid(label: np.ndarray) -> bool:
@@ -166,6 +165,26 @@ def _is_solid(label: np.ndarray) -> bool:
     return bool(cv2.countNonZero(core) * 4 > cv2.countNonZero(mask))
 
 
-def _specks(label: np.ndarray, number: int) -> int:
-    """Count the connected regions of a class that have fewer than `SPECK_AREA` pixels."""
-    return int((region_areas(label, number) < SPECK_AREA).sum())
+def _has_only_specks(label: np.ndarray, number: int) -> bool:
+    """Say whether all regions of a class are specks in the midst of another class."""
+    import cv2
+
+    mask = (label == number).view(np.uint8)
+    count, regions, boxes, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    return all(_is_alone(label, regions == region, boxes[region, :4]) for region in range(1, count))
+
+
+def _is_alone(label: np.ndarray, region: np.ndarray, box: np.ndarray) -> bool:
+    """Say whether one single class surrounds `region` (H, W), whose `box` is x, y, width, height.
+
+    What is left of an object behind another, or at the edge of the picture, has two neighbours.
+    """
+    import cv2
+
+    x, y, width, height = (int(value) for value in box)
+    if x == 0 or y == 0 or x + width == label.shape[1] or y + height == label.shape[0]:
+        return False
+    area = np.s_[y - 1 : y + height + 1, x - 1 : x + width + 1]
+    own = region[area].view(np.uint8)
+    around = cv2.dilate(own, np.ones((3, 3), np.uint8)).view(bool) & ~own.view(bool)
+    return np.unique(label[area][around]).size == 1

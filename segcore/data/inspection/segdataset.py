@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -69,7 +70,9 @@ class _Inspector:
         self.lists = {split: root / list_name(split, config.fold) for split in splits}
         self.ledgers = {split: Ledger() for split in splits}
         self.censuses = {split: SplitCensus(split) for split in splits}
-        self.masks: list[tuple[_Place, bool]] = []
+        self.shown: dict[str, list[Row]] = {split: [] for split in splits}
+        self.masks = {split: array("q") for split in splits}  # lines
+        self.solid_masks = {split: array("q") for split in splits}
         self.has_real_class = False
 
     def run(self, workers: int | None, progress: Progress) -> Census:
@@ -81,10 +84,9 @@ class _Inspector:
         if classes is None:
             classes = self._count_classes()
         palette = class_palette(classes.colours)
-        for census in self.censuses.values():
+        for split, census in self.censuses.items():
             census.views = [
-                View(view.name, partial(view.draw, palette))  # type: ignore[call-arg]
-                for view in census.views
+                View(row.image, partial(self._draw, row, palette)) for row in self.shown[split]
             ]
         self._judge_lists()
         self._judge_masks()
@@ -153,9 +155,7 @@ class _Inspector:
                     f"{printable(name)}: Windows keeps this name for a device. Rename the file."
                 )
                 self.collector.add("name-reserved", name, message, split=split, line=row.line)
-        self.ledgers[split].add(
-            row.line, row.image, row.label, look.path, look.content, look.picture
-        )
+        self.ledgers[split].add(row, path=look.path, content=look.content, picture=look.picture)
         census = self.censuses[split]
         census.samples += 1
         if look.classes is not None and look.pixels is not None:
@@ -163,17 +163,17 @@ class _Inspector:
                 census.count(number, pixels)
             self.has_real_class = self.has_real_class or bool(look.classes.any())
         if look.is_mask:
-            self.masks.append((place, look.is_solid))
-        if look.is_sound and len(census.views) < PICTURES:
-            census.views.append(View(row.image, partial(self._draw, row)))  # type: ignore[arg-type]
+            self.masks[split].append(row.line)
+            if look.is_solid:
+                self.solid_masks[split].append(row.line)
+        if look.is_sound and len(self.shown[split]) < PICTURES:
+            self.shown[split].append(row)
 
     def _draw(self, row: Row, palette: np.ndarray) -> np.ndarray:
         image, _ = decode_image(self.files.read(row.image), printable(row.image), self.config)
         label = self.files.decode_label(self.files.read(row.label), row.label)
-        picture = (
-            image[..., :3] if image.shape[2] > 3 else image[..., : 1 if image.shape[2] < 3 else 3]
-        )
-        return draw_overlay(picture, label, palette)
+        channels = 3 if image.shape[2] >= 3 else 1
+        return draw_overlay(image[..., :channels], label, palette)
 
     # -- what only the whole shows
 
@@ -201,22 +201,22 @@ class _Inspector:
 
     def _judge_masks(self) -> None:
         """Tell masks of 0 and 255: all of them where no label has a class besides 0."""
-        for (split, row), is_solid in self.masks:
-            shown = printable(row.label)
+        for split in self.lists:
             if not self.has_real_class:
-                message = (
-                    f"{shown}: holds only 0 and 255, as all labels do, and 255 is ignored: nothing "
-                    "is left to learn. If 255 is meant as class 1, set data.label_map={255: 1}."
+                kind, lines = "label-mask", self.masks[split]
+                text = (
+                    "{}: holds only 0 and 255, as all labels do, and 255 is ignored: nothing is "
+                    "left to learn. If 255 is meant as class 1, set data.label_map={{255: 1}}."
                 )
-                self.collector.add("label-mask", row.label, message, split=split, line=row.line)
-            elif is_solid:
-                message = (
-                    f"{shown}: holds only 0 and 255, and 255 is ignored, while other labels have "
+            else:
+                kind, lines = "label-maybe-mask", self.solid_masks[split]
+                text = (
+                    "{}: holds only 0 and 255, and 255 is ignored, while other labels have "
                     "classes. If 255 is meant as a class, replace it."
                 )
-                self.collector.add(
-                    "label-maybe-mask", row.label, message, split=split, line=row.line
-                )
+            for row in self._rows(split, lines):
+                message = text.format(printable(row.label))
+                self.collector.add(kind, row.label, message, split=split, line=row.line)
 
     def _judge_splits(self) -> None:
         """Find what is in train and elsewhere: a score on that would prove nothing."""
