@@ -13,15 +13,16 @@ class Finding:
     """One thing that is wrong, or that its owner should know.
 
     `code` is stable (`SEG023`), `severity` says whether a training may begin, `file` is the image,
-    label or list that shows it best, relative to the dataset, and `line` its line in the list of
-    its split, from 1, or None. `count` is how many samples have it, and `others` names a few more
-    of them. `fix` is a command that mends it, or None where none can.
+    label or list that shows it best, relative to the dataset, and `line` its line, from 1, in the
+    list of `split`; both can be None. `count` is how many samples have it, and `others` names a few
+    more of them. `fix` is a command that mends it, or None where none can.
     """
 
     code: str
     severity: Literal["error", "warning"]
     file: str
     message: str
+    split: str | None = None
     line: int | None = None
     count: int = 1
     fix: str | None = None

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from segcore.checkpoint.store import CheckpointStore, claim_run_id, open_best
 from segcore.checkpoint.weights import load_into
 from segcore.config.render import render_config
 from segcore.config.schema import WeightsOrigin
-from segcore.data.check import require_sound
+from segcore.data.check import require_sound, require_sound_samples
 from segcore.data.dataset import open_dataset
 from segcore.data.loader import Loader
 from segcore.data.sampler import Sampler
@@ -89,6 +90,8 @@ def train(
     with RunLock(folder.path) as lock:
         store = CheckpointStore(folder.path, claim_run_id(folder.path), keep=config.save.keep)
         store.recover()
+        if check and store.newest() is None and config.data.on_bad_sample == "fail":
+            _check_data(config, datasets, catalogue, entry)
         if datasets is None:
             datasets = {
                 split: open_dataset(config, split, catalogue, entry.spec.task)
@@ -108,7 +111,23 @@ def train(
                 entry=entry,
                 catalogue=catalogue,
             )
-            return run.execute(accept_changes=accept_changes, check=check)
+            return run.execute(accept_changes=accept_changes)
+
+
+def _check_data(
+    config: Config,
+    datasets: Mapping[str, Dataset] | None,
+    catalogue: Catalogue,
+    entry: Entry[ModelSpec],
+) -> None:
+    """Refuse a dataset whose check fails."""
+    from tqdm import tqdm
+
+    progress = partial(tqdm, desc="checking data", disable=None, delay=2, leave=False)
+    if datasets is not None:
+        require_sound_samples(datasets, progress)
+    else:
+        require_sound(config, ("train", "val"), catalogue, entry.spec.task, progress)
 
 
 def complete_config(config: Config, entry: Entry[ModelSpec], dataset: Dataset) -> Config:
@@ -210,14 +229,14 @@ class _Run:
             entry, len(self.task.class_names), config.model.options
         )
 
-    def execute(self, *, accept_changes: bool, check: bool) -> dict[str, Any]:
+    def execute(self, *, accept_changes: bool) -> dict[str, Any]:
         """Train to the end, export the best model, and give the result."""
         from segcore.engine.observers import create_observers
 
         observers = create_observers(self.config, self.catalogue)
         with self._loaders() as (train_batches, eval_batches):
             trainer = self._create_trainer(train_batches, eval_batches, observers)
-            self._begin(trainer, accept_changes=accept_changes, check=check)
+            self._begin(trainer, accept_changes=accept_changes)
             observers.started(self.config, self.folder.path)
             state = trainer.run()
         result = self._finish(state)
@@ -266,11 +285,9 @@ class _Run:
             observers=observers,
         )
 
-    def _begin(self, trainer: Trainer, *, accept_changes: bool, check: bool) -> None:
+    def _begin(self, trainer: Trainer, *, accept_changes: bool) -> None:
         """Go on from the newest sound checkpoint, or begin anew where there is none."""
         if self.store.newest() is None:
-            if check and self.config.data.on_bad_sample == "fail":
-                require_sound(self.datasets)
             start = find_start(self.config, self.entry, self.catalogue)
             self._note_origin(None if start is None else self._load_pretrained(start))
             trainer.start(self.identity)

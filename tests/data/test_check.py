@@ -4,9 +4,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segcore.data.check import find_faults, require_sound
+from segcore.config.schema import Config, DataConfig, ModelConfig
+from segcore.data.check import check_dataset, require_sound, require_sound_samples
 from segcore.data.segdataset import SegDataset
+from segcore.discovery.catalogue import get_catalogue
 from segcore.errors import DataError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("SEGCORE_CACHE", str(folder))
+    return folder / "checked"
 
 
 @pytest.fixture
@@ -28,36 +37,101 @@ def set_corner(label):
     return label
 
 
-def test_a_clean_dataset_has_no_faults(data):
-    assert find_faults(SegDataset(data, "train")) == []
+def require(data, **settings):
+    config = Config(model=ModelConfig(name="any"), data=DataConfig(path=str(data), **settings))
+    require_sound(config, ("train", "val"), get_catalogue())
 
 
-def test_a_value_that_no_class_has_is_found_with_its_line(data):
+def reading(monkeypatch):
+    """Count how often a sample is looked at."""
+    from segcore.data.inspection import segdataset
+
+    seen = []
+    look = segdataset.look_at
+    monkeypatch.setattr(segdataset, "look_at", lambda *args: seen.append(1) or look(*args))
+    return seen
+
+
+def test_a_clean_dataset_has_no_findings(data):
+    result = check_dataset(data)
+    assert result.passed
+    assert result.findings == ()
+
+
+def test_the_start_of_a_training_names_the_file_and_its_line(data):
     change_label(label_of(data, 4), set_corner)
-    with pytest.raises(DataError, match=r"3 pixels have .*21.* \(train\.txt, line 5\)"):
-        require_sound({"train": SegDataset(data, "train")})
+    with pytest.raises(DataError, match=r"SEG207 .*3 pixels have .*21.* \(train, line 5\)"):
+        require(data)
 
 
-def test_a_label_of_another_size_is_found(data):
+def test_all_kinds_of_errors_are_told_at_once(data):
+    change_label(label_of(data, 1), set_corner)
     change_label(label_of(data, 7), lambda label: label[:, :60])
-    (fault,) = find_faults(SegDataset(data, "train"))
-    assert "60 x 64 pixels" in fault
+    (data / "val.txt").write_text("images/nowhere.jpg annotations/nowhere.png\n")
+    with pytest.raises(DataError, match="fails its check") as caught:
+        require(data)
+    assert [code in str(caught.value) for code in ("SEG007", "SEG207", "SEG211")] == [True] * 3
 
 
-def test_all_faults_are_told_at_once(data):
-    for row in (1, 2, 3):
-        change_label(label_of(data, row), set_corner)
-    with pytest.raises(DataError, match="3 samples cannot be used") as caught:
-        require_sound({"train": SegDataset(data, "train"), "val": SegDataset(data, "val")})
-    assert str(caught.value).count("train.txt, line") == 3
+def test_a_passed_check_is_not_repeated(data, monkeypatch, cache):
+    seen = reading(monkeypatch)
+    require(data)
+    assert len(seen) == 20
+    assert len(list(cache.iterdir())) == 1
+    require(data)
+    assert len(seen) == 20
 
 
-def test_a_cut_image_is_found(data):
-    image = data / (data / "val.txt").read_text().split()[0]
-    image.write_bytes(image.read_bytes()[:-400])
-    (fault,) = find_faults(SegDataset(data, "val"))
-    assert "truncated" in fault
+def test_a_check_on_the_command_line_counts_for_the_training(data, monkeypatch):
+    check_dataset(data)
+    seen = reading(monkeypatch)
+    require(data)
+    assert not seen
 
 
-def test_a_dataset_that_cannot_check_is_taken_as_it_is():
-    assert find_faults(["no", "check", "here"]) == []
+@pytest.mark.parametrize("change", ["label", "list", "classes", "setting"])
+def test_a_change_makes_a_new_check(data, monkeypatch, change):
+    require(data)
+    seen = reading(monkeypatch)
+    settings = {}
+    if change == "label":
+        change_label(label_of(data, 3), lambda label: np.where(label == 1, 2, label))
+    elif change == "list":
+        (data / "val.txt").write_text((data / "val.txt").read_text() + "# new\n")
+    elif change == "classes":
+        (data / "labels.txt").write_text((data / "labels.txt").read_text() + "more\n")
+    else:
+        settings["ignore_index"] = 254
+    require(data, **settings)
+    assert len(seen) == 20
+
+
+def test_a_failed_check_is_not_remembered(data, cache):
+    change_label(label_of(data, 4), set_corner)
+    with pytest.raises(DataError):
+        require(data)
+    assert not cache.exists()
+    with pytest.raises(DataError):
+        require(data)
+
+
+def test_without_a_place_for_notes_every_check_reads(data, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SEGCORE_CACHE", str(tmp_path / "file" / "cache"))
+    seen = reading(monkeypatch)
+    require(data)
+    require(data)
+    assert len(seen) == 40
+
+
+def test_samples_given_as_objects_are_checked_one_by_one(data):
+    change_label(label_of(data, 4), set_corner)
+    with pytest.raises(DataError, match=r"SEG207.*3 pixels have .*21"):
+        require_sound_samples({"train": SegDataset(data, "train")})
+
+
+def test_objects_that_cannot_check_are_taken_as_they_are():
+    class Plain(list):
+        class_names = ("no", "check")
+
+    require_sound_samples({"train": Plain("here")})

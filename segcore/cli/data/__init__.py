@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from segcore.cli.data.check import check_command
 from segcore.cli.data.convert import convert_command
 from segcore.cli.data.demo import demo_command
 from segcore.cli.data.fix import fix_command
@@ -20,6 +21,7 @@ def data_command() -> None:
 
 
 for _command in (
+    check_command,
     convert_command,
     demo_command,
     fix_command,
