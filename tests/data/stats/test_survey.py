@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from segcore.checkpoint.files import write_atomic
 from segcore.config.schema import DataConfig
 from segcore.data.stats.survey import dataset_stats
 from segcore.errors import DataError
@@ -14,7 +13,7 @@ from segcore.errors import DataError
 
 def write_png(path, pixels):
     path.parent.mkdir(exist_ok=True)
-    write_atomic(path, cv2.imencode(".png", pixels)[1].tobytes())
+    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
 
 
 def write_set(root, names="sky\nland\ncar\n", **splits):

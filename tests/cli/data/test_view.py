@@ -1,0 +1,78 @@
+"""`segcore data view`, and reports from the command line."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from segcore.cli.data import data_command
+
+
+def run(*arguments, fails=False):
+    return CliRunner().invoke(data_command, [*map(str, arguments)], catch_exceptions=fails)
+
+
+def test_sheets_are_drawn(shapes, tmp_path):
+    result = run("view", shapes, "--output", tmp_path / "out", "--columns", 2, "--limit", 6)
+    assert "6 of 20 samples" in result.stdout
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "sheet_001.jpg",
+        "sheet_002.jpg",
+    ]
+
+
+def test_json_names_what_is_shown(shapes, tmp_path):
+    out, report = tmp_path / "out", tmp_path / "r.html"
+    result = run("view", shapes, "--output", out, "--limit", 3, "--json", "--report", report)
+    found = json.loads(result.stdout)
+    assert found["sheets"] == [str(out / "sheet_001.jpg")]
+    assert found["report"] == str(report)
+    assert len(found["samples"]) == 3
+    assert found["samples"][0]["score"] >= found["samples"][1]["score"]
+
+
+def test_one_class_and_one_split(shapes, tmp_path):
+    out = tmp_path / "out"
+    result = run("view", shapes, "--output", out, "--class", "star", "--split", "val", "--json")
+    found = json.loads(result.stdout)
+    assert found["samples"]
+    assert all(sample["place"].startswith("val.txt") for sample in found["samples"])
+
+
+def test_a_class_that_is_not_there_is_an_error(shapes, tmp_path):
+    result = run("view", shapes, "--output", tmp_path, "--class", "sun", fails=True)
+    assert "the classes are background, circle" in str(result.exception)
+
+
+def test_a_trained_model_shows_where_it_is_wrong(colour_run, shapes, tmp_path):
+    # the model knows three classes, of which it finds by colour what the labels do not mean
+    out = tmp_path / "out"
+    changes = ("-o", "data.label_map={3: 0, 4: 0}", "-o", "data.num_classes=null")
+    result = run("view", shapes, "--run", colour_run, *changes, "--output", out, "--json")
+    found = json.loads(result.stdout)
+    scores = [sample["score"] for sample in found["samples"]]
+    assert scores == sorted(scores)
+    assert found["samples"][0]["reasons"][0] == f"IoU {scores[0]:.3f}"
+    assert "most wrong" in found["order"]
+
+
+@pytest.mark.parametrize("command", ["stats", "view"])
+def test_reports_are_written(shapes, tmp_path, command, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(command, shapes, "--report", "r.html")
+    text = (tmp_path / "r.html").read_text("utf-8")
+    assert text.count('class="overlay"') >= 12
+    assert "Findings" not in text
+
+
+@pytest.mark.parametrize("command", ["stats", "view"])
+def test_help_imports_neither_paddle_nor_cv2(command):
+    code = (
+        "import sys\n"
+        "from segcore.cli.data import data_command\n"
+        f"data_command([{command!r}, '--help'], standalone_mode=False)\n"
+        "sys.exit('paddle' in sys.modules or 'cv2' in sys.modules or 'numpy' in sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
