@@ -4,8 +4,8 @@
 (Bodla et al., https://arxiv.org/abs/1704.04503); "MultiClassCiouNMS" takes boxes whose centres are
 far apart for different objects (Zheng et al., https://arxiv.org/abs/1911.08287; PaddleX's name,
 although it leaves out the term of the aspect ratio); "MatrixNMS" lowers all scores at once (Wang et
-al., https://arxiv.org/abs/2003.10152). The first one is an operator of Paddle's; the others are made
-of operators, so that every kind can be exported.
+al., https://arxiv.org/abs/2003.10152). The first one is an operator of Paddle's; the others are
+made of operators, so that every kind can be exported.
 """
 
 from __future__ import annotations

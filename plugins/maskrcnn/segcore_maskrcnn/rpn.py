@@ -126,7 +126,7 @@ class RPNHead(nn.Layer):
             )
             boxes.append(level_boxes)
             logits.append(level_logits.flatten())
-            numbers.append(level_numbers)
+            numbers.append(_typed(level_boxes, level_numbers))
         if len(scores) == 1:
             return boxes[0], numbers[0]
         image = paddle.concat([image_index(numbers[i], boxes[i]) for i in range(len(boxes))])
@@ -194,6 +194,19 @@ class RPNHead(nn.Layer):
             alpha = self.loss.focal_alpha * truth + (1 - self.loss.focal_alpha) * (1 - truth)
             terms = alpha * (1 - right) ** self.loss.focal_gamma * terms
         return terms.sum()
+
+
+def _typed(boxes: Any, numbers: Any) -> Any:
+    """Give the `numbers` of boxes of each image as what they are, int32.
+
+    While graphs are traced, Paddle (seen in 3.3.1) takes this output of `generate_proposals` for
+    float32, and whatever computes with it fails when the graph runs. The operator that shares boxes
+    out among maps counts them anew, with the right type.
+    """
+    if paddle.in_dynamic_mode():
+        return numbers
+    shares = ops.distribute_fpn_proposals(boxes, 2, 3, 2, 224, rois_num=numbers)[2]
+    return shares[0] + shares[1]
 
 
 def _rows(x: Any, width: int) -> Any:
