@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segcore.cli.data.options import bar, data_options, read_data_config
+from segcore.cli.data.options import bar, data_options, read_data_config, report_option
 from segcore.cli.messages import printable, say
 from segcore.cli.table import print_json
 from segcore.errors import CheckFailed
@@ -21,6 +21,7 @@ __all__ = ["check_command"]
 @click.command("check")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @data_options
+@report_option
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -44,6 +45,7 @@ def check_command(
     file: Path | None,
     overrides: tuple[str, ...],
     workers: int | None,
+    report: Path | None,
     output: Path | None,
     baseline: Path | None,
     write_baseline: Path | None,
@@ -72,6 +74,18 @@ def check_command(
         progress=bar("checking"),
     )
     document = result.save(target)
+    if report is not None:
+        from segcore.data.report.dataset import report_dataset
+
+        report_dataset(
+            folder,
+            report,
+            findings=result.findings,
+            config=config,
+            splits=splits or None,
+            workers=workers,
+            progress=bar("reporting"),
+        )
     if write_baseline is not None:
         baselines.write_baseline(write_baseline, result.seen)
         say(f"{write_baseline}: {len(result.seen)} findings, accepted with --baseline from now on")

@@ -1,0 +1,54 @@
+"""Report on a dataset as it lies on the disk, also where it is too broken to be opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from segcore.config.schema import DataConfig
+from segcore.data.finding import Finding
+from segcore.data.palette import class_palette
+from segcore.data.paths import printable
+from segcore.data.report.page import write_report
+from segcore.data.report.record import Report
+from segcore.data.stats.survey import Progress, unseen
+from segcore.data.view.look import look_at
+from segcore.errors import DataError
+
+__all__ = ["report_dataset"]
+
+
+def report_dataset(
+    path: str | Path,
+    file: str | Path,
+    *,
+    findings: Sequence[Finding] | None = None,
+    pictures: int = 24,
+    config: DataConfig | None = None,
+    splits: Sequence[str] | None = None,
+    workers: int | None = None,
+    progress: Progress = unseen,
+) -> Report:
+    """Write a report on the dataset at `path` into `file`, one page of HTML. Since 0.1.
+
+    It shows the statistics, the `pictures` oddest samples, and `findings` where a check gave some.
+    A dataset that cannot be opened has a report as well, which says why. The rest is as in
+    `segcore.data.dataset_stats`. Gives what was written. Raises StorageError.
+    """
+    try:
+        view = look_at(
+            path,
+            limit=pictures,
+            config=config,
+            splits=splits,
+            workers=workers,
+            progress=progress,
+        )
+        report = view.report(findings)
+    except DataError as error:
+        report = Report(dataset=printable(path), palette=class_palette(()), findings=findings)
+        note = f"The samples could not be counted and shown. {error}"
+        report = replace(report, notes=(note,))
+    write_report(Path(file), report)
+    return report
