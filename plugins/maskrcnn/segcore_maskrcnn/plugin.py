@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from segcore.plugin import ModelSpec, WeightsSpec, hookimpl
+from segcore.plugin import MetricSpec, ModelSpec, WeightsSpec, hookimpl
 
 _PADDLEDETECTION = "https://paddledet.bj.bcebos.com/models"
 _PAPER = "https://arxiv.org/abs/1703.06870"
@@ -37,6 +37,19 @@ _STEMS: Mapping[str, str] = {
 def segcore_models() -> tuple[ModelSpec, ...]:
     """Declare Mask R-CNN with a feature pyramid on ResNets and on HRNet."""
     return tuple(_models())
+
+
+@hookimpl
+def segcore_metrics() -> tuple[MetricSpec, ...]:
+    """Declare COCO's average precision, for instance models of any plugin."""
+    return (
+        MetricSpec(
+            name="COCOMetrics",
+            task="instance",
+            summary="COCO's average precision and recall, of boxes and of masks",
+            target="segcore_maskrcnn.coco_metrics:COCOMetrics",
+        ),
+    )
 
 
 def _models() -> Iterator[ModelSpec]:
