@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from segcore.errors import FrameworkMissingError, PluginBrokenError
 
@@ -112,14 +112,55 @@ class WeightsSpec:
     """A known file of weights: where it is and what it was trained on.
 
     `trained_on` is the name that users type (`CITYSCAPES`, `IMAGENET`, ...); `part` says whether
-    the file fits the whole network or its backbone only.
+    the file fits the whole network or its backbone only. `url` leads by https to a `.pdparams` or
+    `.safetensors` file, or to an archive (`.tar.gz`, `.zip`) that holds one.
     """
 
     trained_on: str
     url: str
-    part: str = "network"
+    part: Literal["network", "backbone"] = "network"
     sha256: str | None = None
     num_classes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A published accuracy: `value` of `metric` (a share, not per cent) on `dataset`.
+
+    `input` says at what size images were measured, `source` who published it.
+    """
+
+    metric: str
+    value: float
+    dataset: str
+    input: str
+    source: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.value, float) or not 0 <= self.value <= 1:
+            raise ValueError(f"score {self.value!r} of {self.metric}: must be a share, 0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """What others have published of a model; what nobody has published stays empty.
+
+    The first accuracy is shown in lists. Times are milliseconds for an image on the devices named
+    beside them; `cost_source` says who measured them and `size_mb`. `note` says what is odd.
+    """
+
+    accuracy: tuple[Score, ...] = ()
+    size_mb: float | None = None
+    gpu_ms: float | None = None
+    gpu: str | None = None
+    cpu_ms: float | None = None
+    cpu: str | None = None
+    cost_source: str | None = None
+    note: str | None = None
+
+    def __post_init__(self) -> None:
+        if not all(isinstance(score, Score) for score in self.accuracy):
+            raise ValueError("published accuracy: must be a tuple of Score")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +170,8 @@ class ModelSpec(Spec):
     `target` is called with `num_classes=...` and the validated options and returns a
     `paddle.nn.Layer`: in eval mode `forward(images)` gives the logits (N, C, H, W) first.
     `recipe` names the published training recipe, a YAML file inside the plugin's package, as
-    `package:path/to/recipe.yaml`.
+    `package:path/to/recipe.yaml`. `published` is what others measured: a `Published`, or any facts
+    by name.
     """
 
     kind: ClassVar[str] = "model"
@@ -141,7 +183,7 @@ class ModelSpec(Spec):
     paper: str | None = None
     licence: str | None = None
     tags: tuple[str, ...] = ()
-    published: Mapping[str, Any] = field(default_factory=dict)
+    published: Published | Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

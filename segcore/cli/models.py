@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,11 +12,13 @@ from segcore.cli.messages import printable
 from segcore.cli.table import print_json, print_table
 from segcore.devices.framework import essence, require_paddle
 from segcore.discovery.catalogue import get_catalogue
-from segcore.errors import RequestError, UnknownNameError
+from segcore.discovery.weights import known_weights
+from segcore.errors import RequestError, SegcoreError, UnknownNameError
+from segcore.specs import Published
 
 if TYPE_CHECKING:
     from segcore.discovery.catalogue import Entry
-    from segcore.specs import ModelSpec
+    from segcore.specs import ModelSpec, WeightsSpec
 
 __all__ = ["models_command"]
 
@@ -133,9 +136,30 @@ def _record(entry: Entry[ModelSpec]) -> dict[str, Any]:
         "licence": spec.licence,
         "tags": list(spec.tags),
         "recipe": spec.recipe,
-        "weights": [dict(vars(weights)) for weights in spec.weights],
-        "published": {str(key): _plain(value) for key, value in spec.published.items()},
+        "weights": [_plain(vars(weights)) for weights in _weights(entry)],
+        "published": _plain(_facts(spec)),
     }
+
+
+def _weights(entry: Entry[ModelSpec]) -> tuple[WeightsSpec, ...]:
+    """List the weights known by name, also those of the backbone that the model has by default."""
+    try:
+        return known_weights(entry, {}, get_catalogue())
+    except SegcoreError:
+        return entry.spec.weights  # options that cannot be read are reported when they are used
+
+
+def _facts(spec: ModelSpec) -> Mapping[str, Any]:
+    published = spec.published
+    return asdict(published) if isinstance(published, Published) else published
+
+
+def _accuracy(published: Mapping[str, Any]) -> str | None:
+    """Say the first of the published accuracies in a few words."""
+    for score in published.get("accuracy") or ():
+        if isinstance(score, Mapping) and isinstance(score.get("value"), float):
+            return f"{score['value']:.4f} {score['metric']}, {score['dataset']}"
+    return None
 
 
 def _plain(value: object) -> object:
@@ -175,6 +199,8 @@ def _print_list(records: list[dict[str, Any]]) -> None:
             record["name"],
             record.get("task"),
             _millions(record.get("parameters")),
+            _megabytes(record),
+            _accuracy(record.get("published", {})),
             f"{record['distribution']} {record['version']}"
             if record["installed"]
             else record["install"],
@@ -182,11 +208,20 @@ def _print_list(records: list[dict[str, Any]]) -> None:
         )
         for record in records
     ]
-    print_table(("MODEL", "TASK", "PARAMETERS", "FROM", ""), rows)
+    print_table(("MODEL", "TASK", "PARAMETERS", "SIZE", "PUBLISHED", "FROM", ""), rows)
 
 
 def _millions(count: int | None) -> str | None:
     return None if count is None else f"{count / 1e6:.2f} M"
+
+
+def _megabytes(record: Mapping[str, Any]) -> str | None:
+    """Say the published size, or else about what the parameters take as float32."""
+    size = record.get("published", {}).get("size_mb")
+    if isinstance(size, int | float):
+        return f"{size:g} MB"
+    count = record.get("parameters")
+    return None if count is None else f"~{4 * count / 2**20:.1f} MB"
 
 
 def _measured_text(measured: dict[str, Any] | None) -> str | None:
@@ -199,6 +234,29 @@ def _measured_text(measured: dict[str, Any] | None) -> str | None:
         f"{shown} for {width} x {height} pixels, "
         f"{_millions(measured['parameters'])} parameters, {measured['num_classes']} classes"
     )
+
+
+def _published_lines(published: Mapping[str, Any]) -> Iterator[str]:
+    """Say what others measured, a line each; scores in words, and costs with their devices."""
+    facts = dict(published)
+    if set(facts) != {field.name for field in fields(Published)}:
+        yield from (f"{key}: {value}" for key, value in facts.items())
+        return
+    for score in facts["accuracy"]:
+        yield (
+            f"{score['value']:.4f} {score['metric']} on {score['dataset']}, {score['input']} "
+            f"({score['source']})"
+        )
+    if not facts["accuracy"]:
+        yield "no accuracy"
+    source = facts["cost_source"]
+    if facts["size_mb"] is not None:
+        yield f"{facts['size_mb']:g} MB ({source})"
+    for device in ("gpu", "cpu"):
+        if facts[f"{device}_ms"] is not None:
+            yield f"{facts[f'{device}_ms']:g} ms on {facts[device]} ({source})"
+    if facts["note"]:
+        yield facts["note"]
 
 
 def _print_model(record: dict[str, Any]) -> None:
@@ -215,7 +273,7 @@ def _print_model(record: dict[str, Any]) -> None:
         "measured": _measured_text(record.get("measured")),
     }
     lines += [f"{key:12} {value}" for key, value in facts.items() if value]
-    lines += [f"{'published':12} {key}: {value}" for key, value in record["published"].items()]
+    lines += [f"{'published':12} {line}" for line in _published_lines(record["published"])]
     lines += [
         f"{'weights':12} {weights['trained_on']} ({weights['part']}): {weights['url']}"
         for weights in record["weights"]

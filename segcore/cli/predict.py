@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from segcore.cli.messages import printable, say
+from segcore.cli.offline import offline_option
 from segcore.errors import DataError, RequestError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def _parse_size(
     "--target-size", callback=_parse_size, metavar="SIZE",
     help="Input of the network: 512, 1024x512 (width x height), or -1 for the image's own.",
 )  # fmt: skip
+@offline_option
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def predict_command(
     *,

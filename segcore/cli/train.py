@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from segcore.cli.console import console_logging
+from segcore.cli.offline import offline_option
 
 __all__ = ["train_command"]
 
@@ -42,11 +43,14 @@ __all__ = ["train_command"]
 @click.option("--batch-size", type=int, help="Images per iteration (train.batch_size).")
 @click.option("--learning-rate", type=float, help="Learning rate (train.learning_rate).")
 @click.option(
-    "--weights", type=click.Path(), help="Weights to start from (train.pretrained), a file."
+    "--weights",
+    metavar="NAME|FILE|RUN|URL",
+    help="Weights to start from (train.pretrained), such as CITYSCAPES.",
 )
 @click.option(
-    "--reset-head", is_flag=True, help="Leave out weights that hang on the number of classes."
+    "--reset-head", is_flag=True, help="Start anew what hangs on the classes (train.reset_head)."
 )
+@offline_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def train_command(
     model: str,

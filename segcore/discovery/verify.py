@@ -192,7 +192,7 @@ _FIELDS: Mapping[str, tuple[type, ...]] = {
     "parameters": (int, type(None)),
     "reads": (bool,),
     "writes": (bool,),
-    "published": (Mapping,),
+    "published": (Mapping, specs.Published),
 }
 _ITEMS: Mapping[str, type] = {"aliases": str, "tags": str, "weights": specs.WeightsSpec}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from segcore.checkpoint.weights import load_into, read_weights
 from segcore.devices.framework import require_paddle
 from segcore.errors import WeightsError
+from segcore.nn.nearest import nearest_model_in
 
 if TYPE_CHECKING:
     import paddle
@@ -55,6 +56,7 @@ def load_network(source: ModelSource) -> paddle.nn.Layer:
         read_weights(source.weights),
         source=str(source.weights),
         model=f"{entry.name} with {config.data.num_classes} classes",
+        nearest_model=nearest_model_in(catalogue, entry.spec.task),
     )
     network.eval()
     return network

@@ -48,7 +48,7 @@ def output(capsys):
 def test_the_list_is_sorted_and_says_where_models_come_from(output):
     lines = output().splitlines()
     assert lines[1].split() == ["alpha", "instance", "segcore-x", "1.5"]
-    assert lines[2].split()[:5] == ["Beta", "semantic", "8.15", "M", "segcore-x"]
+    assert lines[2].split()[:7] == ["Beta", "semantic", "8.15", "M", "~31.1", "MB", "segcore-x"]
 
 
 def test_json_has_the_facts(output):

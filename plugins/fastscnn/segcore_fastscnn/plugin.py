@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from segcore.plugin import ModelSpec, WeightsSpec, hookimpl
+from segcore.plugin import ModelSpec, Published, Score, WeightsSpec, hookimpl
 
-_PADDLESEG = "https://paddleseg.bj.bcebos.com/dygraph"
+_PADDLESEG = "https://bj.bcebos.com/paddleseg/dygraph"
 
 
 @hookimpl
@@ -28,10 +28,16 @@ def segcore_models() -> tuple[ModelSpec, ...]:
             paper="https://arxiv.org/abs/1902.04502",
             licence="Apache-2.0",
             tags=("real-time", "cnn"),
-            published={
-                "cityscapes_val_miou": 0.6931,
-                "input": "1024x1024 crops",
-                "source": "PaddleSeg configs/fastscnn",
-            },
+            published=Published(
+                accuracy=(
+                    Score(
+                        metric="mIoU",
+                        value=0.6931,
+                        dataset="Cityscapes val",
+                        input="trained on crops of 1024x1024",
+                        source="PaddleSeg configs/fastscnn",
+                    ),
+                ),
+            ),
         ),
     )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from segcore.plugin import BackboneSpec, ModelSpec, WeightsSpec, hookimpl
+from segcore.plugin import BackboneSpec, ModelSpec, Published, Score, WeightsSpec, hookimpl
 
 _PADDLESEG = "https://bj.bcebos.com/paddleseg/dygraph"
 _HRNET_PAPER = "https://arxiv.org/abs/1908.07919"
@@ -45,7 +42,6 @@ def _weights(head: str, width: str) -> tuple[WeightsSpec, ...]:
             num_classes=19,
         ),
         WeightsSpec(trained_on="VOC", url=f"{_PADDLESEG}/{voc}/model.pdparams", num_classes=21),
-        *_backbone_weights(width),
     )
 
 
@@ -54,26 +50,18 @@ def _backbone_weights(width: str) -> tuple[WeightsSpec, ...]:
     return (WeightsSpec(trained_on="IMAGENET", url=url, part="backbone"),)
 
 
-def _accuracy(miou: tuple[float, float], folder: str) -> Mapping[str, Any]:
-    cityscapes, voc = miou
-    return {
-        "cityscapes_val_miou": cityscapes,
-        "voc12_val_miou": voc,
-        "input": "2048x1024 (Cityscapes)",
-        "source": f"PaddleSeg configs/{folder}",
-    }
-
-
-def _cost(cost: tuple[float, float, float]) -> Mapping[str, Any]:
-    gpu_ms, cpu_ms, size_mb = cost
-    return {
-        "gpu_ms": gpu_ms,
-        "gpu": "NVIDIA Tesla T4, FP32",
-        "cpu_ms": cpu_ms,
-        "cpu": "Intel Xeon Gold 5117 at 2.00 GHz, 8 threads, FP32",
-        "size_mb": size_mb,
-        "cost_source": "PaddleX 3.0 list of semantic segmentation models",
-    }
+def _accuracy(miou: tuple[float, float], folder: str) -> tuple[Score, ...]:
+    measured = zip(miou, (("Cityscapes val", "1024x512"), ("VOC 2012 val", "512x512")), strict=True)
+    return tuple(
+        Score(
+            metric="mIoU",
+            value=value,
+            dataset=dataset,
+            input=f"trained on crops of {size}",
+            source=f"PaddleSeg configs/{folder}",
+        )
+        for value, (dataset, size) in measured
+    )
 
 
 def _fcn(suffix: str) -> ModelSpec:
@@ -90,11 +78,12 @@ def _fcn(suffix: str) -> ModelSpec:
         paper=_HRNET_PAPER,
         licence="Apache-2.0",
         tags=("cnn", "high-resolution"),
-        published=_accuracy(_FCN_MIOU[suffix], "fcn") if is_published else {},
+        published=Published(accuracy=_accuracy(_FCN_MIOU[suffix], "fcn") if is_published else ()),
     )
 
 
 def _ocrnet(suffix: str) -> ModelSpec:
+    gpu_ms, cpu_ms, size_mb = _OCRNET_COST[suffix]
     return ModelSpec(
         name=f"OCRNet_HRNet-{suffix}",
         summary=f"Object-contextual representations on HRNet, {_described(suffix)}",
@@ -107,7 +96,15 @@ def _ocrnet(suffix: str) -> ModelSpec:
         paper=_OCRNET_PAPER,
         licence="Apache-2.0",
         tags=("cnn", "high-resolution", "attention"),
-        published={**_accuracy(_OCRNET_MIOU[suffix], "ocrnet"), **_cost(_OCRNET_COST[suffix])},
+        published=Published(
+            accuracy=_accuracy(_OCRNET_MIOU[suffix], "ocrnet"),
+            size_mb=size_mb,
+            gpu_ms=gpu_ms,
+            gpu="NVIDIA Tesla T4, FP32",
+            cpu_ms=cpu_ms,
+            cpu="Intel Xeon Gold 5117 at 2.00 GHz, 8 threads, FP32",
+            cost_source="PaddleX 3.0 list of semantic segmentation models",
+        ),
     )
 
 

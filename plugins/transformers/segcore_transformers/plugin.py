@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from segcore.plugin import BackboneSpec, LossSpec, ModelSpec, WeightsSpec, hookimpl
+from segcore.plugin import (
+    BackboneSpec,
+    LossSpec,
+    ModelSpec,
+    Published,
+    Score,
+    WeightsSpec,
+    hookimpl,
+)
 
 _PADDLESEG = "https://bj.bcebos.com/paddleseg/dygraph"
 
@@ -25,6 +32,8 @@ _SEAFORMERS = {
     "base": (8_605_654, 0.4092, 24.4073, 397.574, 30.8),
     "large": (13_951_510, 0.4366, 27.8123, 550.464, 49.8),
 }
+# the address of base is spelt in another way than the others', and its folder lacks the size
+_SEAFORMER_ROOTS = {"base": "https://paddleseg.bj.bcebos.com/dygraph"}
 _SEAFORMER_WEIGHTS = {
     "tiny": "seaformer_tiny_ade20k_512x512_160k/model.pdparams",
     "small": "seaformer_small_ade20k_512x512_160k/model.pdparam",  # as PaddleSeg spells it
@@ -37,8 +46,6 @@ _MASKFORMERS = {
     "tiny": ("Swin-T", 41_757_009, 0.4793),
     "small": ("Swin-S", 63_074_913, 0.504),
 }
-
-_TIMES = "PaddleX 3 list of models, FP32: Tesla T4; Xeon Gold 5117 at 2 GHz, 8 threads"
 
 
 @hookimpl
@@ -81,24 +88,39 @@ def _segformers() -> Iterator[ModelSpec]:
             target="segcore_transformers.segformer:build_segformer",
             options=f"segcore_transformers.config:SegFormer{size}Options",
             recipe=f"segcore_transformers:recipes/segformer_{size.lower()}.yaml",
-            weights=(trained, _mit_weights(size)),
+            weights=(trained,),
             parameters=parameters,
             paper="https://arxiv.org/abs/2105.15203",
             licence="Apache-2.0",
             tags=("transformer",),
-            published={
-                "cityscapes_val_miou": miou,
-                "input": "2048x1024 in windows of 1024x1024",
-                "source": "PaddleSeg configs/segformer",
-                **_cost(*cost),
-                # 84.6 million parameters of 4 bytes take more than is published
-                **({"suspect": "size_mb"} if size == "B5" else {}),
-            },
+            published=_published(
+                Score(
+                    metric="mIoU",
+                    value=miou,
+                    dataset="Cityscapes val",
+                    input="2048x1024 in windows of 1024x1024",
+                    source="PaddleSeg configs/segformer",
+                ),
+                cost,
+                note="84.6 million parameters of 4 bytes take more than size_mb says"
+                if size == "B5"
+                else None,
+            ),
         )
 
 
-def _cost(gpu_ms: float, cpu_ms: float, size_mb: float) -> Mapping[str, Any]:
-    return {"gpu_ms": gpu_ms, "cpu_ms": cpu_ms, "size_mb": size_mb, "times_source": _TIMES}
+def _published(score: Score, cost: Sequence[float], note: str | None = None) -> Published:
+    gpu_ms, cpu_ms, size_mb = cost
+    return Published(
+        accuracy=(score,),
+        size_mb=size_mb,
+        gpu_ms=gpu_ms,
+        gpu="NVIDIA Tesla T4, FP32",
+        cpu_ms=cpu_ms,
+        cpu="Intel Xeon Gold 5117 at 2.00 GHz, 8 threads, FP32",
+        cost_source="PaddleX 3.0 list of semantic segmentation models",
+        note=note,
+    )
 
 
 def _mix_vision_transformers() -> Iterator[BackboneSpec]:
@@ -129,19 +151,22 @@ def _maskformers() -> Iterator[ModelSpec]:
             target="segcore_transformers.maskformer:build_maskformer",
             options=f"segcore_transformers.maskformer_options:MaskFormer{size.title()}Options",
             recipe=f"segcore_transformers:recipes/maskformer_{size}.yaml",
-            weights=(
-                WeightsSpec(trained_on="ADE20K", url=trained, num_classes=150),
-                _swin_weights(size),
-            ),
+            weights=(WeightsSpec(trained_on="ADE20K", url=trained, num_classes=150),),
             parameters=parameters,
             paper="https://arxiv.org/abs/2107.06278",
             licence="Apache-2.0",
             tags=("transformer",),
-            published={
-                "ade20k_val_miou": miou,
-                "input": "short side 512",
-                "source": "PaddleSeg configs/maskformer",
-            },
+            published=Published(
+                accuracy=(
+                    Score(
+                        metric="mIoU",
+                        value=miou,
+                        dataset="ADE20K val",
+                        input="short side 512",
+                        source="PaddleSeg configs/maskformer",
+                    ),
+                ),
+            ),
         )
 
 
@@ -167,7 +192,7 @@ def _seaformers() -> Iterator[ModelSpec]:
     for size, (parameters, miou, *cost) in _SEAFORMERS.items():
         trained = WeightsSpec(
             trained_on="ADE20K",
-            url=f"{_PADDLESEG}/ade20k/{_SEAFORMER_WEIGHTS[size]}",
+            url=f"{_SEAFORMER_ROOTS.get(size, _PADDLESEG)}/ade20k/{_SEAFORMER_WEIGHTS[size]}",
             num_classes=150,
         )
         yield ModelSpec(
@@ -177,17 +202,21 @@ def _seaformers() -> Iterator[ModelSpec]:
             target="segcore_transformers.seaformer:build_seaformer",
             options=f"segcore_transformers.config:SeaFormer{size.title()}Options",
             recipe=f"segcore_transformers:recipes/seaformer_{size}.yaml",
-            weights=(trained, _seaformer_backbone_weights(size)),
+            weights=(trained,),
             parameters=parameters,
             paper="https://arxiv.org/abs/2301.13156",
             licence="Apache-2.0",
             tags=("transformer", "mobile"),
-            published={
-                "ade20k_val_miou": miou,
-                "input": "short side 512, in windows (their size is not stated)",
-                "source": "PaddleSeg configs/seaformer",
-                **_cost(*cost),
-            },
+            published=_published(
+                Score(
+                    metric="mIoU",
+                    value=miou,
+                    dataset="ADE20K val",
+                    input="short side 512, in windows (their size is not stated)",
+                    source="PaddleSeg configs/seaformer",
+                ),
+                cost,
+            ),
         )
 
 
@@ -204,6 +233,5 @@ def _seaformer_backbones() -> Iterator[BackboneSpec]:
 
 def _seaformer_backbone_weights(size: str) -> WeightsSpec:
     file = f"seaformer_{size}_imagenet_pretrained.pdparams"
-    return WeightsSpec(
-        trained_on="IMAGENET", url=f"{_PADDLESEG}/ade20k/backbone/{file}", part="backbone"
-    )
+    root = _SEAFORMER_ROOTS.get(size, _PADDLESEG)
+    return WeightsSpec(trained_on="IMAGENET", url=f"{root}/ade20k/backbone/{file}", part="backbone")

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from segcore.plugin import ModelSpec, WeightsSpec, hookimpl
+from segcore.plugin import ModelSpec, Published, Score, WeightsSpec, hookimpl
 
-_PADDLESEG = "https://paddleseg.bj.bcebos.com/dygraph"
+_PADDLESEG = "https://bj.bcebos.com/paddleseg/dygraph"
 _PAPER = "https://arxiv.org/abs/1505.04597"
 _RECIPE = "segcore_unet:recipes/unet_cityscapes.yaml"
 
-# dataset: folder of the file, classes
+# dataset: folder of the file, classes, mIoU, what it was measured on, size of the crops
 _TRAININGS = {
-    "CITYSCAPES": ("cityscapes/unet_cityscapes_1024x512_160k", 19),
-    "STARE": ("stare/unet_stare_128x128_40k", 2),
-    "DRIVE": ("drive/unet_drive_128x128_40k", 2),
-    "CHASE_DB1": ("chasedb1/unet_chasedb1_128x128_40k", 2),
-    "HRF": ("hrf/unet_hrf_256x256_40k", 2),
+    "CITYSCAPES": (
+        "cityscapes/unet_cityscapes_1024x512_160k",
+        19,
+        0.65,
+        "Cityscapes val",
+        "1024x512",
+    ),
+    "STARE": ("stare/unet_stare_128x128_40k", 2, 0.8354, "STARE", "128x128"),
+    "DRIVE": ("drive/unet_drive_128x128_40k", 2, 0.8212, "DRIVE", "128x128"),
+    "CHASE_DB1": ("chasedb1/unet_chasedb1_128x128_40k", 2, 0.8087, "CHASE DB1", "128x128"),
+    "HRF": ("hrf/unet_hrf_256x256_40k", 2, 0.7845, "HRF", "256x256"),
 }
 
 
@@ -35,21 +41,24 @@ def segcore_models() -> tuple[ModelSpec, ...]:
                     url=f"{_PADDLESEG}/{folder}/model.pdparams",
                     num_classes=num_classes,
                 )
-                for dataset, (folder, num_classes) in _TRAININGS.items()
+                for dataset, (folder, num_classes, *_) in _TRAININGS.items()
             ),
             parameters=13_406_227,
             paper=_PAPER,
             licence="Apache-2.0",
             tags=("medical", "cnn"),
-            published={
-                "cityscapes_val_miou": 0.65,
-                "stare_miou": 0.8354,
-                "drive_miou": 0.8212,
-                "chase_db1_miou": 0.8087,
-                "hrf_miou": 0.7845,
-                "input": "1024x512 for Cityscapes, 256x256 for HRF, else 128x128",
-                "source": "PaddleSeg configs/unet",
-            },
+            published=Published(
+                accuracy=tuple(
+                    Score(
+                        metric="mIoU",
+                        value=miou,
+                        dataset=dataset,
+                        input=f"trained on crops of {size}",
+                        source="PaddleSeg configs/unet",
+                    )
+                    for _, _, miou, dataset, size in _TRAININGS.values()
+                ),
+            ),
         ),
         ModelSpec(
             name="UNet-deconv",
@@ -61,5 +70,6 @@ def segcore_models() -> tuple[ModelSpec, ...]:
             paper=_PAPER,
             licence="Apache-2.0",
             tags=("medical", "cnn"),
+            published=Published(),
         ),
     )
