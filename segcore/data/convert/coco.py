@@ -156,8 +156,9 @@ class CocoSource:
         self._categories |= {(split, c.id): c.name for c in content.categories}
         for item in content.annotations:
             self._objects.setdefault((split, item.image_id), []).append(item)
-        self.notes += [_note(problem) for problem in content.problems
-                       if problem.kind not in _SILENT]  # fmt: skip
+        # an object without a usable polygon is told of for each of them and for itself
+        told = {(p.kind, p.annotation_id, p.file): p for p in content.problems}
+        self.notes += [_note(p) for p in told.values() if p.kind not in _SILENT]
 
     def _find_image(self, name: str, split: Split) -> str:
         for folder in _IMAGE_FOLDERS[split]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segcore.annotation import IGNORED, Classes
+from segcore.annotation import Classes
 from segcore.checkpoint.files import prepare_output, write_atomic
 from segcore.data.palette import class_palette
 from segcore.errors import RequestError
@@ -46,9 +46,8 @@ def stored_labels(class_map: np.ndarray, num_classes: int) -> np.ndarray:
 
     The wider form is for more than 255 classes.
     """
-    if num_classes > 255:
-        return np.where(class_map == IGNORED, 65535, class_map).astype(np.uint16)
-    return class_map.astype(np.uint8)  # -1 is 255 there
+    # IGNORED, -1, becomes the highest value of either
+    return class_map.astype(np.uint16 if num_classes > 255 else np.uint8)
 
 
 def encode_label(label: np.ndarray) -> bytes:

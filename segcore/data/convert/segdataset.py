@@ -148,7 +148,9 @@ def to_class_map(
     deep = num_classes > 255 and ignore_index == 255
     ignored = 65535 if deep else ignore_index
     check_label_values(label, source, num_classes, ignored)
-    return np.where(label == ignored, IGNORED, label).astype(np.int16)
+    class_map: np.ndarray = label.astype(np.int16)
+    class_map[label == ignored] = IGNORED
+    return class_map
 
 
 def class_lines(classes: Classes) -> list[str]:
