@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["PICTURES", "Census", "SplitCensus", "View"]
+from segcore.data.inspection.collector import Collector
+from segcore.data.paths import printable
+
+__all__ = ["PICTURES", "Census", "SplitCensus", "View", "judge_classes"]
 
 PICTURES = 10
 """Samples of each split of which pictures are drawn, as PaddleX does."""
+
+_RARE = 0.001
+"""A class with a smaller share is called rare."""
 
 
 @dataclass(frozen=True)
@@ -45,3 +51,41 @@ class Census:
     splits: tuple[SplitCensus, ...]
     class_names: tuple[str, ...] = ()
     counted: str = "images"
+
+
+def judge_classes(
+    splits: Sequence[SplitCensus],
+    names: Sequence[str],
+    collector: Collector,
+    *,
+    file: str,
+    by_pixels: bool,
+) -> None:
+    """Tell of classes that are absent or rare, by their pixels or by how often they occur.
+
+    `file` is where the classes are named.
+    """
+
+    def tell(kind: str, number: int, text: str, split: str | None = None) -> None:
+        message = f"class {number} ({printable(names[number])}): {text}"
+        collector.add(kind, file, message, split=split, subject=f"class {number}")
+
+    filled = [census for census in splits if census.occurrences]
+    if not filled:
+        return
+    totals = [0] * len(names)
+    for number in range(len(names)):
+        absent = [census.name for census in filled if number not in census.occurrences]
+        if len(absent) == len(filled):
+            tell("class-gap", number, "occurs in no label.")
+            continue
+        for split in absent:
+            tell("class-absent", number, f"does not occur in {split}, but elsewhere.", split)
+        for census in filled:
+            amounts = census.pixels if by_pixels else census.occurrences
+            totals[number] += amounts.get(number, 0)
+    everything, what = sum(totals), "pixels" if by_pixels else "objects"
+    for number, total in enumerate(totals):
+        if 0 < total < _RARE * everything:
+            share = f"{total / everything:.4%} of the {what}"
+            tell("class-imbalance", number, f"only {share}. Crops or losses that favour it help.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
@@ -14,10 +14,10 @@ import numpy as np
 
 from segcore.config.schema import DataConfig
 from segcore.data.decode import decode_image
-from segcore.data.inspection.census import PICTURES, Census, SplitCensus, View
+from segcore.data.inspection.census import PICTURES, Census, SplitCensus, View, judge_classes
 from segcore.data.inspection.collector import Collector
 from segcore.data.inspection.ledger import Ledger
-from segcore.data.inspection.likeness import near_pairs
+from segcore.data.inspection.repetition import Repetitions
 from segcore.data.inspection.sample import Look, look_at
 from segcore.data.listfile import BadRow, ClassList, Row, list_name, read_class_list, scan_rows
 from segcore.data.overlay import draw_overlay
@@ -30,9 +30,6 @@ from segcore.data.stats.survey import Progress
 from segcore.errors import DataError
 
 __all__ = ["inspect_segdataset"]
-
-_RARE = 0.001
-"""A class with a smaller share of the pixels is called rare."""
 
 _RESERVED = re.compile(r"(?:CON|PRN|AUX|NUL|COM[1-9]|LPT[1-9])(?:\.|\Z)", re.IGNORECASE)
 
@@ -90,8 +87,13 @@ class _Inspector:
             ]
         self._judge_lists()
         self._judge_masks()
-        self._judge_splits()
-        self._judge_classes(classes.names)
+        judge_classes(
+            tuple(self.censuses.values()),
+            classes.names,
+            self.collector,
+            file="labels.txt",
+            by_pixels=True,
+        )
         return Census("SegDataset", tuple(self.censuses.values()), classes.names)
 
     # -- classes
@@ -179,25 +181,16 @@ class _Inspector:
 
     def _judge_lists(self) -> None:
         for split, path in self.lists.items():
-            ledger = self.ledgers[split]
-            if path.is_file() and not len(ledger):
+            if path.is_file() and not len(self.ledgers[split]):
                 message = f"{path.name}: lists no images. Write a row `image label` for each image."
                 self.collector.add("list-empty", path.name, message, split=split)
-            if not self.config.allow_duplicates:
-                pairs = {
-                    ledger.line(again): ledger.line(first)
-                    for again, first in ledger.repeated(ledger.names)
-                }
-                self._tell_pairs(
-                    "row-repeated", split, split, pairs, "{0}: is listed in lines {3} and {1}."
-                )
-            clashing = {ledger.line(index) for index in ledger.case_clashes()}
-            for row in self._rows(split, clashing):
-                message = (
-                    f"{printable(row.image)} or {printable(row.label)}: another name differs in "
-                    "case alone, and Windows and macOS hold both for one file. Rename one."
-                )
-                self.collector.add("case-clash", row.image, message, split=split, line=row.line)
+        names = {split: path.name for split, path in self.lists.items()}
+        repetitions = Repetitions(self.ledgers, names, self._rows, self.collector)
+        if not self.config.allow_duplicates:
+            repetitions.tell_rows()
+        repetitions.tell_names()
+        repetitions.tell_leaks()
+        repetitions.tell_copies()
 
     def _judge_masks(self) -> None:
         """Tell masks of 0 and 255: all of them where no label has a class besides 0."""
@@ -218,58 +211,6 @@ class _Inspector:
                 message = text.format(printable(row.label))
                 self.collector.add(kind, row.label, message, split=split, line=row.line)
 
-    def _judge_splits(self) -> None:
-        """Find what is in train and elsewhere: a score on that would prove nothing."""
-        ours = self.ledgers.get("train")
-        for split, ledger in self.ledgers.items():
-            if ours is None or split == "train":
-                continue
-            files = _shared(ours.paths, ledger.paths)
-            contents = _shared(ours.contents, ledger.contents)
-            near = _near(ours.pictures, ledger.pictures)
-            for index in files:
-                contents.pop(index, None)
-            for index in (*files, *contents):
-                near.pop(index, None)
-            for kind, pairs, text in (
-                ("split-same-file", files, "{0}: is in {2} (line {1}) and in {4} (line {3})."),
-                (
-                    "split-same-content",
-                    contents,
-                    "{0} ({2}, line {1}): is the picture of line {3} of {4} under another name.",
-                ),
-                (
-                    "split-near-duplicate",
-                    near,
-                    "{0} ({2}, line {1}): nearly the picture of line {3} of {4}.",
-                ),
-            ):
-                lines = {ledger.line(one): ours.line(other) for one, other in pairs.items()}
-                self._tell_pairs(kind, split, "train", lines, text)
-        for split, ledger in self.ledgers.items():
-            names = ledger.names
-            lines = {
-                ledger.line(again): ledger.line(first)
-                for again, first in ledger.repeated(ledger.contents)
-                if names[again] != names[first]
-            }
-            text = "{0}: is the picture of line {3} under another name."
-            self._tell_pairs("content-repeated", split, split, lines, text)
-
-    def _tell_pairs(
-        self, kind: str, split: str, other: str, lines: Mapping[int, int], text: str
-    ) -> None:
-        """Tell of the rows of `split` whose lines are keys; values are lines of `other`."""
-        for row in self._rows(split, lines):
-            message = text.format(
-                printable(row.image),
-                row.line,
-                self.lists[split].name,
-                lines[row.line],
-                self.lists[other].name,
-            )
-            self.collector.add(kind, row.image, message, split=split, line=row.line)
-
     def _rows(self, split: str, lines: Iterable[int]) -> Iterator[Row]:
         """Read the rows with these lines again."""
         wanted = set(lines)
@@ -277,54 +218,6 @@ class _Inspector:
             for row in scan_rows(self.lists[split]):
                 if isinstance(row, Row) and row.line in wanted:
                     yield row
-
-    def _judge_classes(self, names: Sequence[str]) -> None:
-        filled = [census for census in self.censuses.values() if census.occurrences]
-        for number, name in enumerate(names):
-            shown = f"class {number} ({printable(name)})"
-            absent = [census.name for census in filled if number not in census.occurrences]
-            if filled and len(absent) == len(filled):
-                self._tell_class("class-gap", number, f"{shown}: occurs in no label.")
-                continue
-            for split in absent:
-                text = f"{shown}: occurs in no label of {self.lists[split].name}, but elsewhere."
-                self._tell_class("class-absent", number, text, split)
-        totals: dict[int, int] = {}
-        for census in filled:
-            for number, pixels in census.pixels.items():
-                totals[number] = totals.get(number, 0) + pixels
-        everything = sum(totals.values())
-        for number, pixels in sorted(totals.items()):
-            if pixels < _RARE * everything and number < len(names):
-                text = (
-                    f"class {number} ({printable(names[number])}): only {pixels / everything:.4%} "
-                    "of the pixels. Crops or losses that favour it may help."
-                )
-                self._tell_class("class-imbalance", number, text)
-
-    def _tell_class(self, kind: str, number: int, text: str, split: str | None = None) -> None:
-        subject = f"class {number}"
-        self.collector.add(kind, "labels.txt", text, split=split, subject=subject)
-
-
-def _shared(ours: np.ndarray, theirs: np.ndarray) -> dict[int, int]:
-    """Give the index in `theirs`, and one in `ours`, of numbers that both have."""
-    order = np.argsort(ours, kind="stable")
-    places = np.searchsorted(ours[order], theirs)
-    places[places == len(ours)] = 0
-    if not len(ours):
-        return {}
-    found = order[places]
-    hits = np.flatnonzero((ours[found] == theirs) & (theirs != 0))
-    return {int(index): int(found[index]) for index in hits}
-
-
-def _near(ours: np.ndarray, theirs: np.ndarray) -> dict[int, int]:
-    """Give the index in `theirs`, and one in `ours`, of pictures that hardly differ."""
-    known, asked = np.flatnonzero(ours.any(axis=1)), np.flatnonzero(theirs.any(axis=1))
-    return {
-        int(asked[one]): int(known[other]) for one, other in near_pairs(ours[known], theirs[asked])
-    }
 
 
 def _count_lines(path: Path) -> int:
