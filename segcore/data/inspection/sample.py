@@ -18,7 +18,7 @@ from segcore.data.paths import printable
 from segcore.data.rowfile import RowFiles, check_sizes
 from segcore.errors import DataError
 
-__all__ = ["SPECK_AREA", "Look", "look_at"]
+__all__ = ["SPECK_AREA", "Look", "look_at", "look_at_image"]
 
 SPECK_AREA = 9
 """A class with fewer pixels, less than 3 by 3, is more often a slip of the brush than an object."""
@@ -62,7 +62,7 @@ class Look:
 def look_at(row: Row, files: RowFiles, config: DataConfig, num_classes: int | None) -> Look:
     """Read the image and the label of `row`. Label values are checked if classes are known."""
     look = Look()
-    size = _look_at_image(look, row.image, files, config)
+    size = look_at_image(look, row.image, files, config)
     label = _look_at_label(look, row.label, files, config, num_classes)
     if size is not None and label is not None:
         try:
@@ -72,9 +72,10 @@ def look_at(row: Row, files: RowFiles, config: DataConfig, num_classes: int | No
     return look
 
 
-def _look_at_image(
+def look_at_image(
     look: Look, name: str, files: RowFiles, config: DataConfig
 ) -> tuple[int, int] | None:
+    """Read the image `name`, and give its size (H, W), or None where it cannot be used."""
     shown = printable(name)
     try:
         files.status(name)
