@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +26,12 @@ from segcore.tasks.instances import Instances, Mask
 from segcore.tasks.rle import Rle
 from segcore.tasks.sample import Sample
 
-__all__ = ["CocoDataset", "CocoDatasetFormat", "annotation_file"]
+if TYPE_CHECKING:
+    from segcore.data.inspection.census import Census
+    from segcore.data.inspection.collector import Collector
+    from segcore.data.stats.survey import Progress
+
+__all__ = ["CocoDataset", "CocoDatasetFormat", "annotation_file", "check_size", "image_folder"]
 
 _SPLITS = ("train", "val", "test")
 _SHOWN = 20
@@ -36,6 +41,28 @@ def annotation_file(root: Path, split: str, config: DataConfig) -> Path:
     """Give the annotation file of `split`: `data.annotation_files`, or the one of the layout."""
     named: Mapping[Any, str] = config.annotation_files or {}
     return root / named.get(split, f"annotations/instance_{split}.json")
+
+
+def image_folder(root: Path, split: str, config: DataConfig) -> Path:
+    """Give the folder of the images of `split`: `data.image_folders`, or that of the layout."""
+    named: Mapping[Any, str] = config.image_folders or {}
+    return root / named.get(split, "images")
+
+
+def check_size(name: str, size: tuple[int, int], recorded: tuple[int, int]) -> None:
+    """Raise LabelError unless the image `name` has the size (H, W) that was recorded for it."""
+    height, width = recorded
+    if recorded in (size, (0, 0)):  # zeros stand for a file that says no size
+        return
+    hint, kind = "Annotate the image that is there.", "coco-image-size"
+    if (width, height) == size:
+        hint = "Did EXIF orientation turn the image? Then turn its annotations as well."
+        kind = "label-exif"
+    raise LabelError(
+        f"{printable(name)}: {size[1]} x {size[0]} pixels, but its annotations are for "
+        f"{width} x {height}. {hint}",
+        kind=kind,
+    )
 
 
 class CocoDatasetFormat:
@@ -50,6 +77,30 @@ class CocoDatasetFormat:
         return tuple(
             split for split in _SPLITS if annotation_file(root, split, config.data).is_file()
         )
+
+    def files(self, root: Path, data: DataConfig, splits: Sequence[str]) -> Iterator[str]:
+        """Name every file that `splits` are made of. Raises DataError where one is missing."""
+        for split in splits:
+            path = annotation_file(root, split, data)
+            yield str(path.absolute())
+            files = RowFiles(image_folder(root, split, data), data)
+            for image in read_coco(path).images:
+                yield files.path(image.file_name)
+
+    def inspect(
+        self,
+        root: Path,
+        data: DataConfig,
+        splits: Sequence[str],
+        collector: Collector,
+        *,
+        workers: int | None,
+        progress: Progress,
+    ) -> Census:
+        """Look at every object and image of `splits`; findings go to `collector`."""
+        from segcore.data.inspection.coco import inspect_coco
+
+        return inspect_coco(root, data, splits, collector, workers=workers, progress=progress)
 
     def open(self, root: Path, split: str, config: Config) -> CocoDataset:
         """Open the split `train`, `val` or `test`. Raises DataError, the first 20 files listed."""
@@ -71,8 +122,7 @@ class CocoDataset:
         self.config = config or DataConfig()
         self.warnings: list[str] = []
         self._file = annotation_file(self.root, split, self.config)
-        folders: Mapping[Any, str] = self.config.image_folders or {}
-        self._files = RowFiles(self.root / folders.get(split, "images"), self.config)
+        self._files = RowFiles(image_folder(self.root, split, self.config), self.config)
         self._shown = printable(self._file.name)
         content = self._read()
         self.class_names, self.category_ids = self._agree_on_classes(content)
@@ -107,7 +157,7 @@ class CocoDataset:
         try:
             data = self._files.read(name, self._bytes[index])
             image, codes = decode_image(data, printable(name), self.config)
-            self._check_size((image.shape[0], image.shape[1]), index)
+            check_size(name, (image.shape[0], image.shape[1]), self._sizes[index])
         except DataError as error:
             raise self._placed(error, index) from error
         instances = self._store.instances(index)
@@ -118,27 +168,14 @@ class CocoDataset:
         name = self._names[index]
         try:
             data = self._files.read(name, self._bytes[index])
-            self._check_size(check_image(data, printable(name), self.config), index)
+            size = check_image(data, printable(name), self.config)
+            check_size(name, size, self._sizes[index])
         except DataError as error:
             raise self._placed(error, index) from error
 
     def _placed(self, error: DataError, index: int) -> DataError:
         text = f"{error} ({self._shown}, image {self.image_ids[index]})"
         return type(error)(text, kind=error.kind)
-
-    def _check_size(self, size: tuple[int, int], index: int) -> None:
-        height, width = self._sizes[index]
-        if (height, width) in (size, (0, 0)):  # zeros stand for a file that says no size
-            return
-        hint, kind = "Annotate the image that is there.", "label-size"
-        if (width, height) == size:
-            hint = "Did EXIF orientation turn the image? Then turn its annotations as well."
-            kind = "label-exif"
-        raise LabelError(
-            f"{printable(self._names[index])}: {size[1]} x {size[0]} pixels, but its annotations "
-            f"are for {width} x {height}. {hint}",
-            kind=kind,
-        )
 
     def _read(self) -> CocoFile:
         if not self.root.is_dir():
