@@ -49,7 +49,8 @@ def _sections(report: Report) -> Iterator[Element | None]:
     if report.findings is not None:
         yield _findings(report.findings)
     if report.stats is not None:
-        yield from statistics_sections(report.stats, report.palette)
+        with_problems = not report.findings
+        yield from statistics_sections(report.stats, report.palette, with_problems=with_problems)
     if report.pictures:
         yield gallery_section(report)
 
@@ -83,7 +84,7 @@ def _summary(report: Report) -> Iterator[tuple[str, Child]]:
     if report.stats.has_instances:
         yield "objects", f"{sum(found.objects for found in total.classes):,}"
     elif total.ignored_pixels:
-        yield "of the pixels ignored", percent(total.ignored_share)
+        yield "ignored pixels", percent(total.ignored_share)
     if total.unreadable:
         yield "unreadable", element("span", f"{total.unreadable:,}", class_="bad")
 
@@ -113,8 +114,6 @@ def _findings(findings: Sequence[Finding]) -> Element:
 
 def _finding(finding: Finding) -> Element:
     count = f"{finding.count:,} {_plural(finding.count, 'sample')}"
-    place = [name(finding.file)] if finding.file else []
-    line = None if finding.line is None else f", line {finding.line}"
     fix = None
     if finding.fix is not None:
         fix = element(
@@ -131,7 +130,23 @@ def _finding(finding: Finding) -> Element:
             element("span", count, class_="count"),
         ),
         element("p", finding.message),
-        element("p", *place, line, class_="place") if place else None,
+        _place(finding),
         fix,
         class_=finding.severity,
     )
+
+
+def _place(finding: Finding) -> Element | None:
+    """Say where it is, as far as the message does not, and where else."""
+    parts: list[Child] = []
+    if finding.file and finding.file not in finding.message:
+        parts.append(name(finding.file))
+    if finding.split is not None:
+        parts.append(finding.split)
+    if finding.line is not None:
+        parts.append(f"line {finding.line}")
+    if finding.others:
+        also = element("span", "also ", name(finding.others[0]))
+        parts += [also, *map(name, finding.others[1:])]
+    separated = [piece for part in parts for piece in (", ", part)][1:]
+    return element("p", *separated, class_="place") if separated else None

@@ -19,9 +19,14 @@ _HEAT_STEPS = 10
 _SIZES = 10
 
 
-def statistics_sections(stats: DatasetStats, palette: np.ndarray) -> Iterator[Element]:
-    """Give the sections that have something to show."""
-    yield _splits(stats)
+def statistics_sections(
+    stats: DatasetStats, palette: np.ndarray, *, with_problems: bool = True
+) -> Iterator[Element]:
+    """Give the sections that have something to show.
+
+    `with_problems` says whether to list what could not be read; findings say it already.
+    """
+    yield _splits(stats, with_problems)
     if not stats.total.images:
         return
     yield _classes(stats, palette)
@@ -31,7 +36,7 @@ def statistics_sections(stats: DatasetStats, palette: np.ndarray) -> Iterator[El
     yield from _brightness(stats.total)
 
 
-def _splits(stats: DatasetStats) -> Element:
+def _splits(stats: DatasetStats, with_problems: bool) -> Element:
     columns = _columns(stats)
     void = "no object" if stats.has_instances else "ignored"
     headers = ["split", "images", "pixels", void, "sizes", "brightness", "contrast"]
@@ -53,7 +58,8 @@ def _splits(stats: DatasetStats) -> Element:
         notes.append(f"{what}: {stats.total.ignored_images:,}.")
     if stats.total.unreadable:
         notes.append(f"Samples that could not be read: {stats.total.unreadable:,}.")
-    problems = [element("li", problem) for problem in stats.problems]
+    listed = stats.problems if with_problems else ()
+    problems = [element("li", problem) for problem in listed]
     return section(
         "splits",
         "Splits",

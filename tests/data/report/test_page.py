@@ -171,6 +171,17 @@ def test_findings_come_worst_first_with_their_command(hostile):
     assert "segcore data fix '<script>alert(1)</script>'" in hostile.text
 
 
+def test_a_finding_says_where_it_is_once():
+    finding = Finding(
+        code="SEG103", severity="error", file="a.png", message="a.png: truncated",
+        split="train", line=7, count=3, others=("b.png", "c.png"),
+    )  # fmt: skip
+    content = render_report(Report(dataset="d", palette=voc_palette(256), findings=[finding]))
+    text = Page(content).text
+    assert "a.png: truncatedtrain, line 7, also b.png, c.png" in text
+    assert "3 samples" in text
+
+
 def test_pictures_carry_their_label_apart(plain):
     images = plain.all("img")
     overlays = [image for image in images if image.get("class") == "overlay"]
