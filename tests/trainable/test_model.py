@@ -206,7 +206,7 @@ def test_optimisers_are_named_or_described(toys, data, tmp_path, optimizer):
 
 def test_another_number_of_classes_is_refused(toys, data, tmp_path):
     model = SemanticModel("Toy", 3, loss_settings(3, **LOSS))
-    with pytest.raises(DataError, match="5 classes|names 5"):
+    with pytest.raises(DataError, match=r"5 classes|names 5"):
         model.train(1, data[0], 8, data[1], save_dir=tmp_path / "run", pretrain_weights=None)
 
 
