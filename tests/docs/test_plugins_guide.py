@@ -66,3 +66,43 @@ def test_the_smallest_plugin_conforms(project):
         "report = run_checks(Subject('SmallestNet'))\nprint(report.count > 5, report.problems)"
     )
     assert project.python("-c", code).stdout == "True []\n"
+
+
+@pytest.fixture
+def box_table(tmp_path):
+    """The guide's format of datasets, installed, and a dataset in it."""
+    import numpy as np
+    from PIL import Image
+
+    site = Site(tmp_path / "site")
+    site.install("segcore_boxtable", block("segcore_boxtable.py"))
+    root = tmp_path / "table"
+    root.mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(root / f"{name}.png")
+    (root / "boxes.csv").write_text("a.png,cat,2,3,10,5\nb.png,dog,0,0,4,4\na.png,dog,20,1,5,9\n")
+    return site
+
+
+@pytest.mark.parametrize("middle", ["SegDataset", "COCO", "VOC"])
+def test_the_format_of_a_plugin_meets_every_other(box_table, middle, tmp_path):
+    table, back = tmp_path / "table", tmp_path / "back"
+    there = box_table.segcore(
+        "data", "convert", str(table), "--to", middle, "--output", str(tmp_path / "middle")
+    )
+    assert (there.returncode, there.stderr) == (0, "")
+    assert "cat 1, dog 2" in there.stdout
+    convert = ("data", "convert", str(tmp_path / "middle"), "--to", "box_table")
+    assert box_table.segcore(*convert, "--output", str(back)).returncode == 0
+    rows = [sorted((root / "boxes.csv").read_text().split()) for root in (table, back)]
+    assert rows[0] == rows[1]
+
+
+def test_a_format_that_fails_is_named_with_its_plugin(box_table, tmp_path):
+    (tmp_path / "table" / "boxes.csv").write_text("a.png,cat,two,3,10,5\n")
+    answer = box_table.segcore(
+        "data", "convert", str(tmp_path / "table"), "--output", str(tmp_path / "out")
+    )
+    assert answer.returncode == 3
+    assert "plugin 'segcore_boxtable'" in answer.stderr
+    assert "ValueError: invalid literal for int()" in answer.stderr

@@ -59,7 +59,7 @@ class PlannedImage:
         for region in _painting_order(self._image.regions, self._overlap):
             height, width = region.mask.shape
             window = class_map[region.top : region.top + height, region.left : region.left + width]
-            window[region.mask] = self._class_of(region.label)
+            window[region.mask != 0] = self._class_of(region.label)
         return class_map
 
     @cached_property

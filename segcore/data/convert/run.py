@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,18 @@ from segcore.checkpoint.files import prepare_output, write_atomic
 from segcore.data.convert.classes import plan_classes
 from segcore.data.convert.image import Overlap, PlannedImage, class_lookup
 from segcore.data.convert.report import Conversion
+from segcore.data.convert.source import image_size
 from segcore.data.header import read_header
 from segcore.data.paths import printable
 from segcore.discovery.build import build_component
-from segcore.errors import DataError, OutputError, RequestError
+from segcore.discovery.names import one_line
+from segcore.errors import (
+    DataError,
+    OutputError,
+    PluginBrokenError,
+    RequestError,
+    SegcoreError,
+)
 
 if TYPE_CHECKING:
     from segcore.discovery.catalogue import Catalogue, Entry
@@ -67,7 +76,8 @@ def convert_dataset(
     reader: Converter = build_component(reading, read_options or {})
     writer_of: Converter = build_component(writing, write_options or {})
     _check_places(root, folder, force=force)
-    dataset = reader.read(root)
+    with _boundary(reading, f"reading {root}"):
+        dataset = reader.read(root)
     table = plan_classes(dataset.classes, classes, background, ignore_labels)
     report = Conversion(root, reading.name, folder, writing.name, table.classes)
     report.count_notes(dataset.notes)
@@ -78,9 +88,11 @@ def convert_dataset(
     for index in progress(range(len(dataset.names))):
         name = dataset.names[index]
         try:
-            image, suffix = _load(dataset, index)
+            with _boundary(reading, f"reading {name}"):
+                image, suffix = _load(dataset, index)
             planned = PlannedImage(name, suffix, image, table, lookup=lookup, overlap=overlap)
-            notes = (*image.notes, *writer.add(planned))
+            with _boundary(writing, f"writing {name}"):
+                notes = (*image.notes, *writer.add(planned))
         except DataError as error:
             report.count_notes([Note("skipped", "image", str(error))], name)
             continue
@@ -108,10 +120,39 @@ def _labels(
     return [int(value) for value in np.unique(planned.class_map) if value >= first]
 
 
+@contextlib.contextmanager
+def _boundary(entry: Entry[ConverterSpec], doing: str) -> Iterator[None]:
+    """Name the plugin whose code raises something of its own kind."""
+    try:
+        yield
+    except (SegcoreError, MemoryError):
+        raise
+    # the plugin boundary: readers and writers are a stranger's code
+    except Exception as error:
+        if entry.is_builtin:
+            raise
+        raise PluginBrokenError(
+            f"{entry.plugin.found.label}: {printable(doing)} raised {type(error).__name__}: "
+            f"{one_line(error)}; report it to its authors"
+        ) from error
+
+
 def _load(dataset: AnnotatedDataset, index: int) -> tuple[AnnotatedImage, str]:
-    image = dataset.load(index)
-    header = read_header(image.data, printable(dataset.names[index]))
-    return image, _SUFFIXES[header.format]
+    """Read an image, and check that its annotations lie in it, whoever read them."""
+    image, name = dataset.load(index), dataset.names[index]
+    width, height = image_size(image.data, name)
+    if (image.width, image.height) != (width, height):
+        raise DataError(
+            f"its annotations are for {image.width} x {image.height} pixels, but the image has "
+            f"{width} x {height}"
+        )
+    for region in image.regions:
+        bottom, right = region.top + region.mask.shape[0], region.left + region.mask.shape[1]
+        if min(region.left, region.top) < 0 or right > width or bottom > height:
+            raise DataError(f"a region of {printable(region.label)!r} reaches out of the image")
+    if image.class_map is not None and image.class_map.shape != (height, width):
+        raise DataError(f"its class map is not {width} x {height} pixels")
+    return image, _SUFFIXES[read_header(image.data, printable(name)).format]
 
 
 def _find_reader(root: Path, name: str | None, catalogue: Catalogue) -> Entry[ConverterSpec]:
