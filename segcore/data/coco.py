@@ -63,6 +63,7 @@ PROBLEM_KINDS: Mapping[str, str] = {
 """Each kind of problem, and what is done about it."""
 
 _MAX_BYTES = 2**31
+_MOST_PX = 2.0**31  # sides of images are below it; areas of more overflow
 _OVER_EDGE = 1.0  # pixels; annotation tools round to this
 
 
@@ -382,6 +383,8 @@ def _read_points(outline: Any) -> np.ndarray:
         raise _Problem("malformed", "a polygon is no list of numbers") from error
     if not np.isfinite(numbers).all():
         raise _Problem("not-finite", "a polygon has a coordinate that is not finite")
+    if numbers.size and np.abs(numbers).max() > _MOST_PX:
+        raise _Problem("outside-image", "a polygon has a coordinate beyond any image")
     if len(numbers) % 2:
         raise _Problem("malformed", f"a polygon has {len(numbers)} numbers, not pairs of x and y")
     return numbers.reshape(-1, 2)

@@ -46,6 +46,12 @@ def decode_label(data: bytes, source: str, max_pixels: int = 2**28) -> np.ndarra
             "an 8-bit PNG, with 255 for pixels to ignore.",
             kind="label-negative",
         )
+    if label.size and label.max() > np.iinfo(np.int32).max:
+        raise LabelError(
+            f"{source}: holds the value {label.max()}, and classes end at 65535. Save class "
+            "indices as an 8-bit PNG.",
+            kind="label-deep-value",
+        )
     return label.astype(np.int32)
 
 

@@ -59,6 +59,13 @@ def inside(root: str | Path, name: str, *, allow_outside: bool = False) -> str:
             f"{printable(name)}: a file name cannot hold a NUL character.", kind="name-invalid"
         )
     try:
+        os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{printable(name)}: half of a surrogate pair, which no file name can hold.",
+            kind="name-invalid",
+        ) from error
+    try:
         base = _real_folder(os.path.abspath(root))
         real = _resolve(os.path.join(base, name))
     except FileNotFoundError as error:
