@@ -66,7 +66,8 @@ def models_command(ctx: click.Context, task: str | None, everything: bool, as_js
 def show_command(name: str, size: tuple[int, int] | None, as_json: bool) -> None:
     """Describe the model NAME: options, recipe, weights, published results.
 
-    A multiply-add counts as one FLOP. Convolutions and linear layers are counted, for 19 classes.
+    A multiply-add counts as one FLOP. Convolutions, linear layers and matrix products are counted,
+    for 19 classes.
     """
     entry = get_catalogue().models.find(name)
     record = _record(entry)

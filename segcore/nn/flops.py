@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
@@ -24,10 +25,10 @@ def count_parameters(network: nn.Layer) -> int:
 def count_flops(network: nn.Layer, height: int, width: int, channels: int = 3) -> int:
     """Count the multiply-adds of a forward pass in eval mode over one image.
 
-    A multiply-add is one operation, as in the tables of papers. Convolutions and linear layers
-    count, which is nearly all of most networks; biases, norms, activations, resizes and the
-    products of queries, keys and values in attention do not. The pass really runs, so it needs
-    the memory of one. Raises what the network raises for the size.
+    A multiply-add is one operation, as in the tables of papers. Convolutions, linear layers and
+    the products that a network forms itself by `paddle.matmul` or `paddle.bmm`, as attention does,
+    count; biases, norms, activations and resizes do not. The pass really runs, so it needs the
+    memory of one. Raises what the network raises for the size.
     """
     counts: list[int] = []
 
@@ -42,7 +43,7 @@ def count_flops(network: nn.Layer, height: int, width: int, channels: int = 3) -
     was_training = network.training
     network.eval()
     try:
-        with paddle.no_grad():
+        with paddle.no_grad(), _counted_products(counts):
             network(paddle.zeros([1, channels, height, width]))
     finally:
         for handle in handles:
@@ -50,6 +51,33 @@ def count_flops(network: nn.Layer, height: int, width: int, channels: int = 3) -
         if was_training:
             network.train()
     return sum(counts)
+
+
+@contextmanager
+def _counted_products(counts: list[int]) -> Iterator[None]:
+    """Count every call of `paddle.matmul` and `paddle.bmm` while the block runs.
+
+    Paddle has no hooks for functions, so they are replaced for that long.
+    """
+    matmul, bmm = paddle.matmul, paddle.bmm
+
+    def counted_matmul(x: Any, y: Any, *rest: Any, **options: Any) -> Any:
+        output = matmul(x, y, *rest, **options)
+        is_transposed = options.get("transpose_x", rest[0] if rest else False)
+        inner = x.shape[-2 if is_transposed and len(x.shape) > 1 else -1]
+        counts.append(prod(output.shape) * inner)
+        return output
+
+    def counted_bmm(x: Any, y: Any, *rest: Any, **options: Any) -> Any:
+        output = bmm(x, y, *rest, **options)
+        counts.append(prod(output.shape) * x.shape[-1])
+        return output
+
+    paddle.matmul, paddle.bmm = counted_matmul, counted_bmm
+    try:
+        yield
+    finally:
+        paddle.matmul, paddle.bmm = matmul, bmm
 
 
 def _multiply_adds(layer: nn.Layer, taken: Sequence[int], given: Sequence[int]) -> int:

@@ -1,5 +1,6 @@
 """What networks compute, counted."""
 
+import paddle
 import pytest
 from paddle import nn
 from paddle.vision.models import resnet18
@@ -41,6 +42,21 @@ def test_counting_leaves_a_network_as_it_was():
     assert count_flops(network, 4, 4) == count_flops(network, 4, 4)
     assert network.training
     assert network[1]._mean.numpy().tobytes() == before
+
+
+class Products(nn.Layer):
+    """Multiplies (1, 3, 6, 10) with itself: to (3, 6, 6), (3, 10, 10), and (3, 6, 6) once more."""
+
+    def forward(self, x):
+        across = paddle.matmul(x, x, transpose_y=True)
+        down = paddle.matmul(x, x, True)
+        return across, down, paddle.bmm(x[0], x[0].transpose([0, 2, 1]))
+
+
+def test_products_that_a_network_forms_itself_count():
+    before = paddle.matmul, paddle.bmm
+    assert count_flops(Products(), 6, 10) == 3 * (6 * 6 * 10 + 10 * 10 * 6 + 6 * 6 * 10)
+    assert (paddle.matmul, paddle.bmm) == before
 
 
 class Picky(nn.Conv2D):

@@ -17,6 +17,7 @@ from segcore.config.load import read_yaml
 from segcore.config.schema import Config
 from segcore.errors import ConfigError, ImageError
 from segcore.nn.build import build_backbone
+from segcore.nn.flops import count_flops
 from segcore.nn.losses.cross_entropy import CrossEntropyLoss
 from segcore.testing.conformance import Subject, conformance_checks
 from segcore.testing.parity import Reference, check_layout, check_outputs, check_training
@@ -138,3 +139,8 @@ def test_the_recipe_is_a_valid_configuration_with_sliding_windows(spec):
     assert config.train.optimizer.type == "adamw"
     assert config.eval.sliding.crop == config.train.crop_size == (1024, 1024)
     assert config.eval.sliding.stride == (768, 768)
+
+
+def test_it_costs_what_the_paper_says():
+    # table 1 of the paper: 8.4 GFLOPs for 512 x 512 pixels and the classes of ADE20K
+    assert round(count_flops(build_model("SegFormer-B0", 150), 512, 512) / 1e9, 1) == 8.4
