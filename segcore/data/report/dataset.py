@@ -24,7 +24,7 @@ def report_dataset(
     file: str | Path,
     *,
     findings: Sequence[Finding] | None = None,
-    pictures: int = 24,
+    pictures: int = 12,
     config: DataConfig | None = None,
     splits: Sequence[str] | None = None,
     workers: int | None = None,
@@ -36,11 +36,13 @@ def report_dataset(
     A dataset that cannot be opened has a report as well, which says why. The rest is as in
     `segcore.data.dataset_stats`. Gives what was written. Raises StorageError.
     """
+    # a check has said so; it is no reason to show nothing
+    lenient = (config or DataConfig()).model_copy(update={"allow_duplicates": True})
     try:
         view = look_at(
             path,
             limit=pictures,
-            config=config,
+            config=lenient,
             splits=splits,
             workers=workers,
             progress=progress,

@@ -1,4 +1,4 @@
-"""Put a report together: what was found first, then the numbers, then the pictures."""
+"""Put a report together: what was found first, then the pictures, then the numbers."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def render_report(report: Report, made: date | None = None) -> bytes:
 def _sections(report: Report) -> Iterator[Element | None]:
     if report.findings is not None:
         yield _findings(report.findings)
+    if report.pictures:
+        yield gallery_section(report)
     if report.stats is not None:
         with_problems = not report.findings
         yield from statistics_sections(report.stats, report.palette, with_problems=with_problems)
-    if report.pictures:
-        yield gallery_section(report)
 
 
 def _contents(sections: Sequence[Element]) -> Element | None:

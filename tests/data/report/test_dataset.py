@@ -43,3 +43,10 @@ def test_the_check_reports_what_it_found(shapes, tmp_path):
     assert "SEG101" in text
     assert first in text
     assert "unreadable" in text
+
+
+def test_rows_that_stand_twice_do_not_empty_the_report(shapes, tmp_path):
+    root = copytree(shapes, tmp_path / "set")
+    text = (root / "train.txt").read_text()
+    (root / "train.txt").write_text(text + text.splitlines()[0] + "\n")
+    assert report_dataset(root, tmp_path / "r.html").stats.total.images == 21

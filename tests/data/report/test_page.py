@@ -140,7 +140,7 @@ def test_addresses_within_the_page_exist_once(hostile):
 
 
 def test_sections_follow_what_is_known(plain, hostile):
-    assert headings(plain) == ["splits", "classes", "together", "sizes", "brightness", "samples"]
+    assert headings(plain) == ["samples", "splits", "classes", "together", "sizes", "brightness"]
     assert headings(hostile)[0] == "findings"
 
 
