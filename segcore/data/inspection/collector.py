@@ -24,7 +24,6 @@ class _Group:
     split: str | None
     line: int | None
     message: str
-    fix: str | None
     count: int = 0
     others: list[str] = field(default_factory=list)
 
@@ -39,6 +38,7 @@ class Collector:
     def __init__(self, baseline: Baseline | None = None, *, remembers: bool = False) -> None:
         self._baseline = baseline or Baseline()
         self._groups: dict[tuple[str, str | None, str], _Group] = {}
+        self._fixes: dict[str, str] = {}
         self._remembers = remembers
         self.seen = Baseline()
         self.accepted = 0
@@ -52,7 +52,6 @@ class Collector:
         split: str | None = None,
         line: int | None = None,
         subject: str = "",
-        fix: str | None = None,
     ) -> None:
         """Note one sighting of `kind` in `file`, a name relative to the dataset.
 
@@ -69,10 +68,14 @@ class Collector:
         key = (kind, split, subject)
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = _Group(found, shown, split, line, message, fix)
+            group = self._groups[key] = _Group(found, shown, split, line, message)
         elif len(group.others) < _OTHERS:
             group.others.append(shown if line is None else f"{shown} (line {line})")
         group.count += 1
+
+    def offer(self, kind: str, command: str) -> None:
+        """Give the command that mends findings of `kind`."""
+        self._fixes[kind] = command
 
     def findings(self) -> tuple[Finding, ...]:
         """Give what was found, errors first, in the order of codes."""
@@ -88,7 +91,7 @@ class Collector:
                 split=group.split,
                 line=group.line,
                 count=group.count,
-                fix=group.fix,
+                fix=self._fixes.get(group.kind.name),
                 others=tuple(group.others),
             )
             for group in groups

@@ -89,14 +89,14 @@ class Ledger:
             yield int(order[place]), int(order[first])
 
     def case_clashes(self) -> Iterator[int]:
-        """Yield the index of a row for each name that another differs from in its case alone."""
+        """Yield the index of the later row for each two names that differ in case alone."""
         folded = np.frombuffer(self._folded, np.uint64)
         names = np.frombuffer(self._folded_names, np.uint64)
         order = np.lexsort((names, folded))
         same = folded[order[1:]] == folded[order[:-1]]
         other = names[order[1:]] != names[order[:-1]]
         for place in np.flatnonzero(same & other):
-            yield int(order[place + 1]) // 2
+            yield int(max(order[place], order[place + 1])) // 2
 
 
 def _name_number(name: str) -> int:

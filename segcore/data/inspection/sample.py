@@ -12,6 +12,7 @@ from segcore.data.findings import find_kind
 from segcore.data.header import read_header
 from segcore.data.inspection.ledger import digest_number
 from segcore.data.inspection.likeness import fingerprint
+from segcore.data.inspection.remedy import find_colours
 from segcore.data.label import is_blended, is_mask
 from segcore.data.listfile import Row
 from segcore.data.paths import printable
@@ -32,8 +33,9 @@ class Look:
     """What was seen of a row. `problems` are kinds, names of files, and messages.
 
     `path` and `content` are numbers that stand for the image's real path and bytes, `picture` is
-    its fingerprint. `classes` and `pixels` count the label, None where it cannot be used. Of a
-    label that holds 0 and 255 alone `is_mask` is set, and `is_solid` where 255 is no thin border.
+    its fingerprint. `classes` and `pixels` count the label, None where it cannot be used;
+    `colours` are those of a label drawn in colours. Of a label that holds 0 and 255 alone
+    `is_mask` is set, and `is_solid` where 255 is no thin border.
     """
 
     path: int = 0
@@ -41,6 +43,7 @@ class Look:
     picture: np.ndarray | None = None
     classes: np.ndarray | None = None
     pixels: np.ndarray | None = None
+    colours: set[tuple[int, ...]] = field(default_factory=set)
     is_mask: bool = False
     is_solid: bool = False
     problems: list[tuple[str, str, str]] = field(default_factory=list)
@@ -101,9 +104,15 @@ def _look_at_label(
     try:
         files.status(name)
         data = files.read(name)
+    except DataError as error:
+        look.tell_error(name, error)
+        return None
+    try:
         label = files.decode_label(data, name)
     except DataError as error:
         look.tell_error(name, error)
+        if error.kind == "label-colours":
+            look.colours = find_colours(data)
         return None
     header = read_header(data, shown)
     if header.layout == "palette":

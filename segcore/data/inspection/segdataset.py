@@ -17,6 +17,11 @@ from segcore.data.decode import decode_image
 from segcore.data.inspection.census import PICTURES, Census, SplitCensus, View, judge_classes
 from segcore.data.inspection.collector import Collector
 from segcore.data.inspection.ledger import Ledger
+from segcore.data.inspection.remedy import (
+    offer_colours,
+    offer_label_map,
+    offer_plain_fixes,
+)
 from segcore.data.inspection.repetition import Repetitions
 from segcore.data.inspection.sample import Look, look_at
 from segcore.data.listfile import BadRow, ClassList, Row, list_name, read_class_list, scan_rows
@@ -30,6 +35,8 @@ from segcore.data.stats.survey import Progress
 from segcore.errors import DataError
 
 __all__ = ["inspect_segdataset"]
+
+_MANY_COLOURS = 256  # enough to offer a map of them
 
 _RESERVED = re.compile(r"(?:CON|PRN|AUX|NUL|COM[1-9]|LPT[1-9])(?:\.|\Z)", re.IGNORECASE)
 
@@ -71,6 +78,8 @@ class _Inspector:
         self.masks = {split: array("q") for split in splits}  # lines
         self.solid_masks = {split: array("q") for split in splits}
         self.has_real_class = False
+        self.colours: set[tuple[int, ...]] = set()
+        self.bad_lists: set[str] = set()
 
     def run(self, workers: int | None, progress: Progress) -> Census:
         classes = self._find_classes()
@@ -78,8 +87,14 @@ class _Inspector:
         total = sum(_count_lines(path) for path in self.lists.values())
         for place, seen in progress(map_in_threads(look, self._places(), workers), total=total):
             self._note(place, seen)
+        has_colours = classes is not None and any(classes.colours)
+        offer_plain_fixes(self.collector, self.root, has_colours=has_colours)
         if classes is None:
             classes = self._count_classes()
+            numbers = {number for census in self.censuses.values() for number in census.occurrences}
+            offer_label_map(self.collector, self.root, numbers)
+        if self.colours and not has_colours:
+            offer_colours(self.collector, self.root, self.colours)
         palette = class_palette(classes.colours)
         for split, census in self.censuses.items():
             census.views = [
@@ -141,6 +156,7 @@ class _Inspector:
                 if isinstance(row, BadRow):
                     kind = row.error.kind or "list-row"
                     self.collector.add(kind, path.name, str(row.error), split=split, line=row.line)
+                    self.bad_lists.add(split)
                 else:
                     yield _Place(split, row)
 
@@ -164,6 +180,8 @@ class _Inspector:
             for number, pixels in zip(look.classes.tolist(), look.pixels.tolist(), strict=True):
                 census.count(number, pixels)
             self.has_real_class = self.has_real_class or bool(look.classes.any())
+        if len(self.colours) < _MANY_COLOURS:
+            self.colours |= look.colours
         if look.is_mask:
             self.masks[split].append(row.line)
             if look.is_solid:
@@ -181,7 +199,7 @@ class _Inspector:
 
     def _judge_lists(self) -> None:
         for split, path in self.lists.items():
-            if path.is_file() and not len(self.ledgers[split]):
+            if path.is_file() and not len(self.ledgers[split]) and split not in self.bad_lists:
                 message = f"{path.name}: lists no images. Write a row `image label` for each image."
                 self.collector.add("list-empty", path.name, message, split=split)
         names = {split: path.name for split, path in self.lists.items()}

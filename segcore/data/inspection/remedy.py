@@ -1,0 +1,77 @@
+"""The commands that mend what a check found, where `segcore data fix` can do it without loss."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from segcore.data.inspection.collector import Collector
+
+__all__ = ["find_colours", "offer_colours", "offer_label_map", "offer_plain_fixes"]
+
+_OPTIONS: Mapping[str, str] = {
+    "label-alpha": "",
+    "label-deep": "",
+    "label-exif": "",
+    "label-orientation": "",
+    "label-palette": "",
+    "list-unreadable": "",
+    "row-repeated": "",
+    "label-mask": "--label-map 255=1",
+    "rotated-square": "--labels-as-stored",
+    "split-same-content": "--drop-leaks",
+    "split-same-file": "--drop-leaks",
+}
+"""The options of `segcore data fix` for each kind of finding."""
+
+_MOST_COLOURS = 64  # a picture with more is a photograph
+
+
+def offer_plain_fixes(collector: Collector, root: Path, *, has_colours: bool) -> None:
+    """Offer the commands that depend on nothing but the kind of finding."""
+    for kind, options in _OPTIONS.items():
+        collector.offer(kind, _command(root, options))
+    if has_colours:  # labels.txt says which class each colour is
+        collector.offer("label-colours", _command(root, ""))
+
+
+def offer_label_map(collector: Collector, root: Path, classes: Iterable[int]) -> None:
+    """Offer to number the values of labels without gaps."""
+    pairs = [f"{old}={new}" for new, old in enumerate(sorted(classes)) if new != old]
+    if pairs:
+        collector.offer("class-gap", _command(root, f"--label-map {','.join(pairs)}"))
+
+
+def offer_colours(collector: Collector, root: Path, colours: Iterable[tuple[int, ...]]) -> None:
+    """Offer to number colours, black first; the owner may give them other numbers."""
+    pairs = [
+        "#{:02x}{:02x}{:02x}={}".format(*colour, number)
+        for number, colour in enumerate(sorted(colours))
+    ]
+    if pairs:
+        collector.offer("label-colours", _command(root, f"--colours '{','.join(pairs)}'"))
+
+
+def find_colours(data: bytes) -> set[tuple[int, ...]]:
+    """Give the RGB colours of a label drawn in few colours; none of other pictures."""
+    import cv2
+
+    try:
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return set()
+    if picture is None:
+        return set()
+    colours = np.unique(picture.reshape(-1, 3), axis=0)
+    if len(colours) > _MOST_COLOURS:
+        return set()
+    return {tuple(map(int, colour[::-1])) for colour in colours}
+
+
+def _command(root: Path, options: str) -> str:
+    return " ".join(
+        filter(None, ("segcore data fix", shlex.quote(str(root)), "--in-place", options))
+    )
