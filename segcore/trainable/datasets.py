@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from segcore.data.listfile import read_class_list, read_rows
-from segcore.errors import RequestError
+from segcore.data.paths import printable
+from segcore.errors import DataError, RequestError
 from segcore.protocols import Dataset
 from segcore.trainable.transforms import Compose
 
@@ -116,3 +117,19 @@ def describe(dataset: AnyDataset, split: str) -> Mapping[str, Any]:
         f"{dataset!r} is no dataset: give the folder of one, a segcore.trainable.SegDataset, or "
         "an object with the methods of segcore.protocols.Dataset"
     )
+
+
+def require_apart(train: AnyDataset, val: AnyDataset) -> None:
+    """Refuse lists that share images: a score on what was learnt would prove nothing.
+
+    Within a folder the dataset sees to it. Raises DataError.
+    """
+    if not isinstance(train, SegDataset) or not isinstance(val, SegDataset):
+        return
+    learnt = {Path(image).resolve() for image, _ in train.file_list}
+    shared = [image for image, _ in val.file_list if Path(image).resolve() in learnt]
+    if shared:
+        raise DataError(
+            f"{len(shared)} images are in train_dataset and in eval_dataset: "
+            f"{', '.join(map(printable, shared[:5]))}. Keep each in one of them."
+        )

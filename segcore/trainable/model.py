@@ -11,7 +11,7 @@ import inspect
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from segcore.checkpoint.runfolder import RunFolder
-from segcore.config.resolve import resolve_config
+from segcore.config.merge import DEFAULT
+from segcore.config.problem import raise_problems
+from segcore.config.resolve import find_problems, merge_sources
 from segcore.config.schema import Component, Config
 from segcore.data.dataset import open_dataset
 from segcore.data.palette import class_palette
@@ -31,7 +33,7 @@ from segcore.errors import DataError, RequestError
 from segcore.inference.inputs import ImageInput, expand_inputs
 from segcore.tasks.result import Predicted
 from segcore.tasks.sample import Sample
-from segcore.trainable.datasets import AnyDataset, DatasetDescription, describe
+from segcore.trainable.datasets import AnyDataset, DatasetDescription, describe, require_apart
 from segcore.trainable.transforms import Compose
 
 if TYPE_CHECKING:
@@ -122,6 +124,7 @@ class TrainableModel(ABC):
         datasets = {"train": self._open_dataset(request.train_dataset, "train", config)}
         if request.eval_dataset is not None:
             datasets["val"] = self._open_dataset(request.eval_dataset, "val", config)
+            require_apart(request.train_dataset, request.eval_dataset)
         folders = request.train_dataset, request.eval_dataset
         is_one_folder = isinstance(folders[0], str | Path) and str(folders[0]) == str(folders[1])
         epoch = Sampler(len(datasets["train"]), config.train.batch_size).batches_per_epoch
@@ -180,15 +183,21 @@ class TrainableModel(ABC):
         return None
 
     def _resolve(self, settings: Mapping[str, Any]) -> Config:
-        return resolve_config(
-            self.name, None, (), {**settings, **self.settings}, get_catalogue()
-        ).config
+        catalogue = get_catalogue()
+        layers = merge_sources(self.name, None, (), {**settings, **self.settings}, catalogue)
+        config, problems = find_problems(layers, catalogue)
+        # all of it comes from arguments, which the dotted keys of the problems name well enough
+        raise_problems([replace(problem, origin=DEFAULT) for problem in problems])
+        assert config is not None  # noqa: S101  no problems, so it was validated
+        return config
 
     def _open_dataset(self, dataset: AnyDataset, split: str, config: Config) -> Dataset:
         opened: Dataset
         if isinstance(dataset, str | Path):
             data = config.data.model_copy(update={"path": str(dataset)})
-            opened = open_dataset(config.model_copy(update={"data": data}), split, get_catalogue())
+            catalogue = get_catalogue()
+            task = catalogue.models.find(self.name).spec.task
+            opened = open_dataset(config.model_copy(update={"data": data}), split, catalogue, task)
         elif isinstance(dataset, DatasetDescription):
             opened = dataset.open(split, config)
         else:

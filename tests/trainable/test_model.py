@@ -183,6 +183,7 @@ def test_weights_that_were_asked_for_must_exist(toys, data, tmp_path):
         ({"learning_rate": -1.0}, "train.learning_rate"),
         ({"early_stop": True, "eval_dataset": None}, "eval_dataset"),
         ({"train_dataset": 3}, "is no dataset"),
+        ({"learning_rate": -1.0}, r"^train\.learning_rate = -1\.0: must be greater than 0$"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(toys, data, tmp_path, argument, said):
@@ -202,6 +203,11 @@ def test_optimisers_are_named_or_described(toys, data, tmp_path, optimizer):
     run = tmp_path / "run"
     toy().train(1, data[0], 8, save_dir=run, pretrain_weights=None, optimizer=optimizer)
     assert read_yaml(run / "config.yaml")["train"]["optimizer"]["type"] == "adamw"
+
+
+def test_images_that_were_learnt_are_not_measured_on(toys, data, tmp_path):
+    with pytest.raises(DataError, match="16 images are in train_dataset and in eval_dataset"):
+        toy().train(1, data[0], 8, data[0], save_dir=tmp_path / "run", pretrain_weights=None)
 
 
 def test_another_number_of_classes_is_refused(toys, data, tmp_path):

@@ -2,17 +2,19 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segcore.errors import RequestError
 from segcore.trainable.tiles import check_tiling, mirrored, tiles
 
-SIZES = st.tuples(st.integers(1, 60), st.integers(1, 60))
-TILES = st.tuples(st.integers(1, 70), st.integers(1, 70))
-PADS = st.tuples(st.integers(0, 90), st.integers(0, 90))
+SIZES = st.tuples(st.integers(1, 30), st.integers(1, 30))
+TILES = st.tuples(st.integers(1, 35), st.integers(1, 35))
+PADS = st.tuples(st.integers(0, 70), st.integers(0, 70))
+quick = settings(deadline=None, database=None, max_examples=50)
 
 
+@quick
 @given(size=SIZES, tile=TILES, pad=PADS)
 def test_each_pixel_belongs_to_one_tile_and_none_is_empty(size, tile, pad):
     owners = np.zeros(size, int)
@@ -24,6 +26,7 @@ def test_each_pixel_belongs_to_one_tile_and_none_is_empty(size, tile, pad):
     assert len(plan) == -(-size[0] // tile[1]) * -(-size[1] // tile[0])
 
 
+@quick
 @given(size=SIZES, tile=TILES, pad=PADS)
 def test_a_window_is_the_mirrored_image_around_its_tile(size, tile, pad):
     image = np.arange(size[0] * size[1]).reshape(*size, 1)
@@ -38,6 +41,7 @@ def test_a_window_is_the_mirrored_image_around_its_tile(size, tile, pad):
         assert np.array_equal(window[part.rows.own_inside, part.columns.own_inside], own)
 
 
+@quick
 @given(size=SIZES, tile=TILES)
 def test_without_padding_windows_are_the_tiles(size, tile):
     for part in tiles(size, tile, (0, 0)):
