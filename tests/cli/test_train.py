@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -72,3 +73,16 @@ def test_a_dataset_of_other_classes_is_refused(trained, shapes, tmp_path, capsys
     other = draw_dataset(tmp_path / "eyes", "optic-disc", images=5, size=64)
     assert run(["eval", str(trained), "--data", str(other)]) == 2
     assert "was trained on 5" in capsys.readouterr().err
+
+
+def test_unknown_weights_end_with_code_2_and_the_names_there_are(toys, shapes, tmp_path, capsys):
+    assert train(shapes, tmp_path / "run", "--weights", "COCO") == 2
+    assert "there are TOY_TOWN. Or give the path" in capsys.readouterr().err
+
+
+def test_offline_fetches_nothing_and_ends_with_code_3(toys, shapes, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("SEGCORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SEGCORE_OFFLINE", raising=False)
+    assert train(shapes, tmp_path / "run", "--weights", "TOY_TOWN", "--offline") == 3
+    assert f"Put the file at {tmp_path / 'cache'}" in capsys.readouterr().err
+    assert "SEGCORE_OFFLINE" not in os.environ  # it held for that command only

@@ -246,8 +246,8 @@ def test_a_model_without_a_backbone_takes_none(backbone, configure, tmp_path):
 
 def test_an_archive_without_weights_is_refused(secure, webserver, configure, tmp_path):
     file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w:gz"):
-        pass
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("readme.txt"))
     secure.pages["/backbone.tar.gz"] = webserver.page(file.getvalue())
     config = configure("train.pretrained=IMAGENET", model="Backed")
     with pytest.raises(WeightsError, match="holds 0 files of weights"):
