@@ -133,12 +133,15 @@ def _read_colours(
             "label-alpha",
         )
     done = ["label-alpha"] if "alpha" in codes else []
+    is_grey = (image == image[..., :1]).all()
     strangers = np.zeros((0, 4), np.int32)
     if rules.colours:
         label, strangers = indices_of(image, rules.colours)
         if not len(strangers):
+            if is_grey:
+                _refuse_ambiguity(image[..., 0], label, rules, source)
             return label, [*done, "label-colours"]
-    if (image[..., 0] == image[..., 1]).all() and (image[..., 0] == image[..., 2]).all():
+    if is_grey:
         return image[..., 0], [*done, *([] if done else ["label-channels"])]
     if not rules.colours:
         raise LabelError(
@@ -152,6 +155,20 @@ def _read_colours(
         f"{source}: colours that are no class: {shown}{more}. Add them to --colours or labels.txt.",
         "label-colours",
     )
+
+
+def _refuse_ambiguity(
+    stored: np.ndarray, label: np.ndarray, rules: LabelRules, source: str
+) -> None:
+    """Refuse greys that are classes as colours, and other classes as plain values."""
+    differing = stored != label
+    if differing.any() and stored.max() <= max(rules.colours.values()):
+        value = int(stored[differing].max())
+        raise LabelError(
+            f"{source}: its three channels agree, so {value} may be a class by itself, or the "
+            f"colour #{value:02x}{value:02x}{value:02x}. Leave that colour out if it is a class.",
+            "label-colours",
+        )
 
 
 def _settle_orientation(

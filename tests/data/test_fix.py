@@ -144,6 +144,18 @@ def test_colours_become_the_classes_that_they_stand_for(root, alpha, in_list):
     assert np.array_equal(label_of(output), classes())
 
 
+def test_greys_that_may_be_classes_or_colours_are_left_to_their_owner(root):
+    grey = np.dstack([classes()] * 3)
+    (root / "annotations/0.png").write_bytes(encode(grey))
+    colours = {(0, 0, 0): 0, (1, 1, 1): 2, (2, 2, 2): 1}
+    refusal = fix_dataset(root, colours=colours, dry_run=True).refusals[0]
+    assert "may be a class by itself, or the colour #020202" in refusal.message
+    (root / "annotations/0.png").write_bytes(encode(np.where(grey > 0, 255, 0).astype(np.uint8)))
+    done, output = fix(root, colours={(0, 0, 0): 0, (255, 255, 255): 1})
+    assert done == {"label-colours": 1}
+    assert np.array_equal(label_of(output), classes() > 0)
+
+
 def test_values_are_replaced_as_reading_with_the_map_does(root):
     mask = np.where(classes() > 0, 255, 0).astype(np.uint8)
     (root / "annotations/0.png").write_bytes(encode(mask))
