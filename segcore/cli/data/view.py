@@ -96,6 +96,10 @@ def view_command(
     if run is not None and file is None and (run / "config.yaml").is_file():
         file = run / "config.yaml"  # how the model's data were read
     config = read_data_config(file, overrides)
+    predict = None
+    if run is not None:
+        predict, num_classes = _load_model(run, device)
+        config = config.model_copy(update={"num_classes": config.num_classes or num_classes})
 
     from segcore.data.report.page import write_report
     from segcore.data.view.look import PICTURE_PX, look_at
@@ -105,7 +109,7 @@ def view_command(
         folder,
         limit=limit,
         class_name=class_name,
-        predict=None if run is None else _predictor(run, device),
+        predict=predict,
         config=config,
         splits=splits or None,
         workers=workers,
@@ -119,8 +123,8 @@ def view_command(
     _say(view, sheets, report, as_json=as_json)
 
 
-def _predictor(run: Path, device: str) -> Predict:
-    """Load the model of `run`, which must be one that gives class maps."""
+def _load_model(run: Path, device: str) -> tuple[Predict, int | None]:
+    """Load the model of `run`, which must give class maps; give the number of classes, too."""
     from segcore.errors import RequestError
     from segcore.inference.create import create_model
 
@@ -133,7 +137,7 @@ def _predictor(run: Path, device: str) -> Predict:
             raise RequestError(f"{run}: gives no class maps, which --run compares with labels")
         return labels
 
-    return predict
+    return predict, model.config.data.num_classes
 
 
 def _say(view: View, sheets: list[Path], report: Path | None, *, as_json: bool) -> None:

@@ -34,7 +34,7 @@ Predict: TypeAlias = Callable[[np.ndarray], np.ndarray]
 """Give the classes (H, W) of an image (H, W, C) uint8."""
 
 _ODDEST = "The oddest samples come first; below each stands what sets it apart."
-_WORST = "The samples that the model gets most wrong come first, by the mean IoU of the image."
+_WORST = "What the model gets most wrong comes first, by mean IoU: the label, then the prediction."
 
 
 @dataclass(frozen=True)

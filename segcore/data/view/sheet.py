@@ -121,9 +121,9 @@ class _Sheet:
         from PIL import Image
 
         drawn = image if labels is None else draw_overlay(image, labels, self.view.palette)
-        tile = Image.fromarray(drawn)
-        tile.thumbnail((self.side, self.side), Image.Resampling.BOX)
-        width, height = tile.size
+        factor = self.side / max(drawn.shape[:2])
+        height, width = (max(1, round(length * factor)) for length in drawn.shape[:2])
+        tile = Image.fromarray(drawn).resize((width, height), Image.Resampling.BICUBIC)
         x, y = place
         sheet.paste(_RAIL, (x, y, x + self.side, y + self.side))
         middle = (x + (self.side - width) // 2, y + (self.side - height) // 2)
@@ -161,7 +161,7 @@ class _Sheet:
             entries[_IN_LEGEND:] = [(None, f"and {len(entries) - _IN_LEGEND} more classes")]
         if stats.ignore_index in present:
             entries.append((stats.ignore_index, self.view.void))
-        row, x = 0, _GAP
+        row, x = 1, _GAP
         for number, name in entries or [(None, "")]:
             text = self.font.fit(name, self.width // 2)
             width = self.font.width(text) + 2 * self.font.size
@@ -172,6 +172,8 @@ class _Sheet:
 
     def _draw_legend(self, pen: Any) -> None:
         size = self.font.size
+        order = self.font.fit(self.view.order, self.width - 2 * _GAP)
+        pen.text((_GAP, _GAP), order, fill=_SOFT, font=self.font.face)
         for number, text, row, x in self.legend:
             y = _GAP + row * self.font.line_height
             start = x

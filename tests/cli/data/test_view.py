@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from shutil import copytree
 
 import pytest
 from click.testing import CliRunner
@@ -47,15 +48,21 @@ def test_a_class_that_is_not_there_is_an_error(shapes, tmp_path):
 
 
 def test_a_trained_model_shows_where_it_is_wrong(colour_run, shapes, tmp_path):
-    # the model knows three classes, of which it finds by colour what the labels do not mean
-    out = tmp_path / "out"
-    changes = ("-o", "data.label_map={3: 0, 4: 0}", "-o", "data.num_classes=null")
-    result = run("view", shapes, "--run", colour_run, *changes, "--output", out, "--json")
+    # it finds the strongest colour, which is not what the labels mean
+    root = copytree(shapes, tmp_path / "set")
+    (root / "labels.txt").write_text("red\ngreen\nblue\n")
+    few = ("-o", "data.label_map={3: 0, 4: 0}")
+    result = run("view", root, "--run", colour_run, *few, "--output", tmp_path / "out", "--json")
     found = json.loads(result.stdout)
     scores = [sample["score"] for sample in found["samples"]]
     assert scores == sorted(scores)
     assert found["samples"][0]["reasons"][0] == f"IoU {scores[0]:.3f}"
     assert "most wrong" in found["order"]
+
+
+def test_a_model_of_other_classes_is_refused(colour_run, shapes, tmp_path):
+    result = run("view", shapes, "--run", colour_run, "--output", tmp_path, fails=True)
+    assert "names 5 classes, but data.num_classes is 3" in str(result.exception)
 
 
 @pytest.mark.parametrize("command", ["stats", "view"])
