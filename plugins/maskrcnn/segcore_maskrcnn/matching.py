@@ -20,7 +20,7 @@ Sampler = Callable[..., tuple[np.ndarray, np.ndarray]]
 
 def step_generator() -> np.random.Generator:
     """Give a generator that hangs on Paddle's, so that a resumed training repeats itself."""
-    return np.random.default_rng(int(paddle.randint(0, 2**31 - 1, [1])))
+    return np.random.default_rng(paddle.randint(0, 2**31 - 1, [1]).item())
 
 
 def match(

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
-from segcore.plugin import MetricSpec, ModelSpec, WeightsSpec, hookimpl
+from segcore.plugin import MetricSpec, ModelSpec, Published, Score, WeightsSpec, hookimpl
 
 _PADDLEDETECTION = "https://paddledet.bj.bcebos.com/models"
 _PAPER = "https://arxiv.org/abs/1703.06870"
-_SOURCE = "PaddleDetection configs/mask_rcnn; sizes from PaddleX 3's list of models"
+_SOURCE = "PaddleDetection configs/mask_rcnn"
 _PADDLEX1 = "PaddleX 1.x list of models"
+_INPUT = "short side 800, long side at most 1333"
 
-# on COCO's validation images after 12 epochs; megabytes
+# box and mask AP on COCO after 12 epochs of PaddleDetection's training; megabytes of the weights
 _PUBLISHED: Mapping[str, tuple[float, float, float]] = {
     "ResNet50": (0.392, 0.356, 157.5),
     "ResNet50_vd": (0.403, 0.364, 157.5),
     "ResNet101": (0.406, 0.366, 225.4),
     "ResNet101_vd": (0.424, 0.381, 225.1),
 }
-_GPU_MS: Mapping[str, float] = {
-    "ResNet50": 83.567,
-    "ResNet50_vd": 97.929,
-    "ResNet101": 97.929,
-    "ResNet101_vd": 97.647,
-}
 _STEMS: Mapping[str, str] = {
     "ResNet50": "r50",
     "ResNet50_vd": "r50_vd",
     "ResNet101": "r101",
     "ResNet101_vd": "r101_vd",
+}
+_PRETRAINED: Mapping[str, str] = {
+    "ResNet50": "ResNet50_cos",
+    "ResNet50_vd": "ResNet50_vd",
+    "ResNet101": "ResNet101",
+    "ResNet101_vd": "ResNet101_vd",
+    "HRNet_W18": "HRNet_W18_C",
 }
 
 
@@ -78,40 +79,36 @@ def _models() -> Iterator[ModelSpec]:
 
 
 def _weights(backbone: str) -> tuple[WeightsSpec, ...]:
-    pretrained = {
-        "ResNet18": "ResNet18_pretrained",
-        "ResNet50": "ResNet50_cos_pretrained",
-        "ResNet50_vd": "ResNet50_vd_pretrained",
-        "ResNet101": "ResNet101_pretrained",
-        "ResNet101_vd": "ResNet101_vd_pretrained",
-        "HRNet_W18": "HRNet_W18_C_pretrained",
-    }
-    url = f"{_PADDLEDETECTION}/pretrained/{pretrained[backbone]}.pdparams"
-    of_backbone = WeightsSpec(trained_on="IMAGENET", url=url, part="backbone")
-    if backbone not in _STEMS:
-        return (of_backbone,)
-    url = f"{_PADDLEDETECTION}/mask_rcnn_{_STEMS[backbone]}_fpn_1x_coco.pdparams"
-    return (WeightsSpec(trained_on="COCO", url=url, num_classes=80), of_backbone)
+    found = []
+    if backbone in _STEMS:
+        url = f"{_PADDLEDETECTION}/mask_rcnn_{_STEMS[backbone]}_fpn_1x_coco.pdparams"
+        found.append(WeightsSpec(trained_on="COCO", url=url, num_classes=80))
+    if backbone in _PRETRAINED:
+        url = f"{_PADDLEDETECTION}/pretrained/{_PRETRAINED[backbone]}_pretrained.pdparams"
+        found.append(WeightsSpec(trained_on="IMAGENET", url=url, part="backbone"))
+    return tuple(found)
 
 
-def _published(backbone: str) -> Mapping[str, Any]:
+def _published(backbone: str) -> Published:
     if backbone == "HRNet_W18":
-        return {
-            "coco_val_box_ap": 0.387,
-            "coco_val_mask_ap": 0.347,
-            "size_mb": 120.7,
-            "source": _PADDLEX1,
-            "suspect": "the accuracies are those of the row of ResNet50-FPN in the same list",
-        }
+        return Published(
+            accuracy=_accuracy(0.387, 0.347, _PADDLEX1),
+            size_mb=120.7,
+            cost_source=_PADDLEX1,
+            note="suspect: the accuracies repeat those of ResNet50-FPN in the same list",
+        )
     if backbone not in _PUBLISHED:
-        return {}
+        return Published()
     box_ap, mask_ap, size_mb = _PUBLISHED[backbone]
-    return {
-        "coco_val_box_ap": box_ap,
-        "coco_val_mask_ap": mask_ap,
-        "input": "short side 800, long side at most 1333",
-        "size_mb": size_mb,
-        "source": _SOURCE,
-        "gpu_ms": _GPU_MS[backbone],
-        "times_source": f"{_PADDLEX1}, whose weights are of another training",
-    }
+    return Published(
+        accuracy=_accuracy(box_ap, mask_ap, _SOURCE),
+        size_mb=size_mb,
+        cost_source="PaddleX 3.0 list of instance segmentation models",
+    )
+
+
+def _accuracy(box_ap: float, mask_ap: float, source: str) -> tuple[Score, ...]:
+    return tuple(
+        Score(metric=metric, value=value, dataset="COCO val2017", input=_INPUT, source=source)
+        for metric, value in (("mask AP", mask_ap), ("box AP", box_ap))
+    )
