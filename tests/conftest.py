@@ -6,12 +6,21 @@
 import hashlib
 import json
 import sys
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
 from segcore.testing.site import Site
+
+INSTANCE_SETTINGS = (
+    "eval.metrics=[{type: BestOverlap}]",
+    "eval.best=best_overlap",
+    "train.transforms=[{type: RandomHorizontalFlip}, "
+    "{type: ResizeByShort, short_size: [48, 64, 80]}, {type: Normalize}]",
+    "eval.transforms=[{type: Resize, target_size: [96, 72], keep_ratio: true}, {type: Normalize}]",
+)
 
 PLUGIN = """
 from segcore.plugin import ModelSpec, hookimpl
@@ -115,25 +124,33 @@ def web(webserver, monkeypatch, tmp_path):
         yield server
 
 
+# name of the plugin, module of its network, file of both beside this one
+_TOYS = (
+    ("toy_plugin", "toy_network", "toy"),
+    ("toy_boxes", "toy_boxes_network", "toy_instance"),
+)
+
+
 @pytest.fixture(scope="session")
 def toy_site(tmp_path_factory):
-    """A folder in which the toy plugin is installed."""
+    """A folder in which the toy plugins are installed."""
     site = Site(tmp_path_factory.mktemp("site"))
-    sources = _beside("toy")
-    site.install("toy_plugin", sources.PLUGIN)
-    site.write(site.folder / "toy_network.py", sources.NETWORK)
+    for plugin, network, home in _TOYS:
+        sources = _beside(home)
+        site.install(plugin, sources.PLUGIN)
+        site.write(site.folder / f"{network}.py", sources.NETWORK)
     return site
 
 
 @pytest.fixture
 def toys(toy_site, monkeypatch):
-    """The catalogue with the toy plugin, also for those who ask for the common one."""
+    """The catalogue with the toy plugins, also for those who ask for the common one."""
     from segcore.discovery import catalogue as catalogues
 
     monkeypatch.syspath_prepend(str(toy_site.folder))
     monkeypatch.setattr(catalogues, "_catalogues", {})
     yield catalogues.get_catalogue()
-    for name in ("toy_plugin", "toy_network"):
+    for name in (name for toy in _TOYS for name in toy[:2]):
         sys.modules.pop(name, None)
 
 
@@ -143,6 +160,27 @@ def shapes(tmp_path_factory):
     from segcore.data.demo import draw_dataset
 
     return draw_dataset(tmp_path_factory.mktemp("shapes") / "data", "shapes", images=20, size=64)
+
+
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory):
+    """A small COCO dataset: 15 images of 64 x 64 pixels, 3 of them held out."""
+    from segcore.data.demo import draw_dataset
+
+    root = tmp_path_factory.mktemp("objects") / "data"
+    return draw_dataset(root, "instances", images=15, size=64)
+
+
+@pytest.fixture
+def instance_settings():
+    """What the toy instance network is trained and measured with, as `key=value` texts."""
+    return INSTANCE_SETTINGS
+
+
+@pytest.fixture
+def configure_instances(configure, objects):
+    """Give what makes a configuration of the toy instance network."""
+    return partial(configure, *INSTANCE_SETTINGS, model="Toy-Boxes", data=objects)
 
 
 @pytest.fixture

@@ -225,10 +225,11 @@ COMMAND = (
 )
 
 
-def kill_at_random(site, data, run, kills, seed):
+def kill_at_random(site, data, run, kills, seed, arguments=COMMAND):
     """Start the training again and again, and SIGKILL each start at a random moment."""
     rng, deaths = random.Random(seed), []
-    command = [sys.executable, "-m", "segcore", *COMMAND, "--data", str(data), "--output", str(run)]
+    command = [sys.executable, "-m", "segcore", *arguments]
+    command += ["--data", str(data), "--output", str(run)]
     for _ in range(kills):
         child = subprocess.Popen(command, env=site.environment(), stderr=subprocess.PIPE, text=True)
         # importing takes its time: the clock starts when the training speaks
@@ -263,6 +264,18 @@ def test_kills_at_random_moments_change_nothing(
     ):
         assert ours[name] == theirs[name], name
     assert ours["history"] == theirs["history"]
+
+
+def test_kills_change_nothing_in_a_training_on_instances(
+    toy_site, objects, instance_settings, configure_instances, tmp_path, digests
+):
+    train(configure_instances(*FULL[:-1]), tmp_path / "straight", device="cpu")
+    arguments = ["train", "Toy-Boxes", *COMMAND[2:]]
+    arguments += [text for setting in instance_settings for text in ("-o", setting)]
+    deaths, end = kill_at_random(toy_site, objects, tmp_path / "run", 2, 5, arguments)
+    assert end.returncode == 0, end.stderr
+    assert -signal.SIGKILL in deaths
+    assert digests(tmp_path / "run") == digests(tmp_path / "straight")
 
 
 def test_no_worker_outlives_a_training_that_was_stopped(toy_site, shapes, tmp_path):
