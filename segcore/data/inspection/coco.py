@@ -101,7 +101,13 @@ class _Inspector:
             self.collector.add(kind, path.name, str(error), split=split)
             return
         self.contents[split] = content
+        told: set[tuple[str, int]] = set()
         for problem in content.problems:
+            if problem.annotation_id is not None:
+                key = problem.kind, problem.annotation_id
+                if key in told:  # one object with several bad parts
+                    continue
+                told.add(key)
             kind = _NAMES.get(problem.kind, f"coco-{problem.kind}")
             file = path.name if problem.file == printable(path) else problem.file
             message = f"{printable(file)}: {problem.message}"

@@ -9,9 +9,9 @@ import json
 import os
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Callable
 
 import cv2
 import numpy as np
@@ -348,68 +348,115 @@ PLANTS = [
     Plant(1, "half a JPEG", change_image(half), "SEG103", IMAGE),
     Plant(2, "a JPEG without its end", change_image(lambda data: data[:-2]), "SEG103", IMAGE),
     Plant(
-        2, "the same, accepted", change_image(lambda data: data[:-2]), "SEG122", IMAGE,
+        2,
+        "the same, accepted",
+        change_image(lambda data: data[:-2]),
+        "SEG122",
+        IMAGE,
         settings={"accept_truncated_tail": True},
     ),
-    Plant(3, "half a PNG", named_image(".png", lambda a: half(encode(a))), "SEG103", "images/odd.png"),
-    Plant(3, "a PNG with a wrong checksum", named_image(".png", break_crc), "SEG104", "images/odd.png"),
+    Plant(
+        3, "half a PNG", named_image(".png", lambda a: half(encode(a))), "SEG103", "images/odd.png"
+    ),
+    Plant(
+        3, "a PNG with a wrong checksum", named_image(".png", break_crc), "SEG104", "images/odd.png"
+    ),
     Plant(5, "an empty image", put_image(lambda _: b""), "SEG101", IMAGE),
     Plant(5, "an empty label", put_label(lambda _: b""), "SEG101", LABEL),
     Plant(6, "a web page", put_image(lambda _: b"<!DOCTYPE html><html>"), "SEG102", IMAGE),
     Plant(7, "a PNG called JPEG", put_image(encode), "SEG116", IMAGE),
     Plant(
-        8, "16 bits without a range",
+        8,
+        "16 bits without a range",
         named_image(".png", lambda a: cv2.imencode(".png", a.astype(np.uint16) * 257)[1].tobytes()),
-        "SEG112", "images/odd.png",
+        "SEG112",
+        "images/odd.png",
     ),
     Plant(9, "opaque alpha", named_image(".png", opaque), "SEG117", "images/odd.png"),
     Plant(
-        9, "transparent pixels", named_image(".png", lambda a: opaque(a, 128)), "SEG118",
+        9,
+        "transparent pixels",
+        named_image(".png", lambda a: opaque(a, 128)),
+        "SEG118",
         "images/odd.png",
     ),
     Plant(
-        10, "CMYK", put_image(lambda a: encode(Image.fromarray(a).convert("CMYK"), "JPEG")),
-        "SEG119", IMAGE,
+        10,
+        "CMYK",
+        put_image(lambda a: encode(Image.fromarray(a).convert("CMYK"), "JPEG")),
+        "SEG119",
+        IMAGE,
     ),
     Plant(
-        11, "colour where grey is declared", add_rows("train"), "SEG114", image_name(0), 8,
-        settings={"channels": 1}, also=(("SEG114", image_name(8), 4),),
+        11,
+        "colour where grey is declared",
+        add_rows("train"),
+        "SEG114",
+        image_name(0),
+        8,
+        settings={"channels": 1},
+        also=(("SEG114", image_name(8), 4),),
     ),
     Plant(
-        13, "EXIF turns the image, not the label",
-        put_image(rotated(6)), "SEG212", LABEL,
+        13,
+        "EXIF turns the image, not the label",
+        put_image(rotated(6)),
+        "SEG212",
+        LABEL,
     ),
     Plant(13, "a square image turned by EXIF", square_rotated, "SEG121", IMAGE),
     Plant(14, "several pages", named_image(".tif", frames), "SEG111", "images/odd.tif"),
+    Plant(14, "a GIF", named_image(".gif", lambda a: encode(a, "GIF")), "SEG111", "images/odd.gif"),
     Plant(
-        14, "a GIF", named_image(".gif", lambda a: encode(a, "GIF")), "SEG111", "images/odd.gif"
-    ),
-    Plant(
-        15, "NaN", named_image(".tif", nan_tiff), "SEG113", "images/odd.tif",
+        15,
+        "NaN",
+        named_image(".tif", nan_tiff),
+        "SEG113",
+        "images/odd.tif",
         settings={"value_range": (0, 255)},
     ),
     Plant(
-        16, "an image of 40 x 6",
-        lambda root: (put_image(lambda a: encode(a[:6, :40], "JPEG"))(root),
-                      put_label(lambda a: encode(label(3)[14:20, :40]))(root)),
-        "SEG115", IMAGE,
+        16,
+        "an image of 40 x 6",
+        lambda root: (
+            put_image(lambda a: encode(a[:6, :40], "JPEG"))(root),
+            put_label(lambda a: encode(label(3)[14:20, :40]))(root),
+        ),
+        "SEG115",
+        IMAGE,
     ),
-    Plant(17, "no width", named_image(".png", lambda _: png_header(0, 9)), "SEG106", "images/odd.png"),
     Plant(
-        18, "a gigapixel bomb", named_image(".png", lambda _: png_header(30000, 30000)), "SEG105",
+        17, "no width", named_image(".png", lambda _: png_header(0, 9)), "SEG106", "images/odd.png"
+    ),
+    Plant(
+        18,
+        "a gigapixel bomb",
+        named_image(".png", lambda _: png_header(30000, 30000)),
+        "SEG105",
         "images/odd.png",
     ),
     Plant(21, "a vector drawing", put_image(lambda _: b"<svg/>"), "SEG102", IMAGE),
     Plant(21, "PostScript", put_image(lambda _: b"%!PS-Adobe-3.0 EPSF"), "SEG102", IMAGE),
     Plant(23, "a value that is no class", put_label(corner(21, 3)), "SEG207", LABEL),
     Plant(
-        24, "masks of 0 and 255 everywhere",
-        put_labels(lambda a: encode((a > 0).astype(np.uint8) * 255)), "SEG208", label_name(0), 8,
-        also=(("SEG208", label_name(8), 4), ("SEG302", "labels.txt", 1), ("SEG302", "labels.txt", 1)),
+        24,
+        "masks of 0 and 255 everywhere",
+        put_labels(lambda a: encode((a > 0).astype(np.uint8) * 255)),
+        "SEG208",
+        label_name(0),
+        8,
+        also=(
+            ("SEG208", label_name(8), 4),
+            ("SEG302", "labels.txt", 1),
+            ("SEG302", "labels.txt", 1),
+        ),
     ),
     Plant(
-        24, "one mask of 0 and 255", put_label(lambda a: encode((a > 0).astype(np.uint8) * 255)),
-        "SEG209", LABEL,
+        24,
+        "one mask of 0 and 255",
+        put_label(lambda a: encode((a > 0).astype(np.uint8) * 255)),
+        "SEG209",
+        LABEL,
     ),
     Plant(25, "negative values", named_label(".tif", signed_tiff), "SEG205", "annotations/odd.tif"),
     Plant(25, "fractions", named_label(".tif", float_tiff), "SEG206", "annotations/odd.tif"),
@@ -418,45 +465,81 @@ PLANTS = [
     Plant(27, "a palette", put_label(palette_png), "SEG216", LABEL),
     Plant(28, "colours", put_label(colours), "SEG203", LABEL),
     Plant(
-        29, "alpha",
-        put_label(lambda a: encode(Image.fromarray(a).convert("LA"))), "SEG204", LABEL,
+        29,
+        "alpha",
+        put_label(lambda a: encode(Image.fromarray(a).convert("LA"))),
+        "SEG204",
+        LABEL,
     ),
     Plant(30, "another size", put_label(lambda a: encode(a[:, :60])), "SEG211", LABEL),
     Plant(
-        31, "a JPEG label", named_label(".jpg", lambda a: encode(a, "JPEG")), "SEG201",
+        31,
+        "a JPEG label",
+        named_label(".jpg", lambda a: encode(a, "JPEG")),
+        "SEG201",
         "annotations/odd.jpg",
     ),
     Plant(
-        31, "a WebP label", named_label(".webp", lambda a: encode(a, "WebP")), "SEG202",
+        31,
+        "a WebP label",
+        named_label(".webp", lambda a: encode(a, "WebP")),
+        "SEG202",
         "annotations/odd.webp",
     ),
     Plant(31, "soft edges", put_label(blended), "SEG210", LABEL),
-    Plant(32, "everything ignored", put_label(lambda a: encode(np.full_like(a, 255))), "SEG218", LABEL),
+    Plant(
+        32, "everything ignored", put_label(lambda a: encode(np.full_like(a, 255))), "SEG218", LABEL
+    ),
     Plant(32, "background alone", put_label(lambda a: encode(np.zeros_like(a))), "SEG217", LABEL),
     Plant(33, "a class absent from val", put_labels(without(2), VAL), "SEG301", "labels.txt"),
     Plant(33, "a class that never occurs", put_labels(without(1)), "SEG302", "labels.txt"),
     Plant(
-        33, "a rare class",
-        lambda root: (put_labels(without(1))(root), put_label(specks)(root)), "SEG303",
-        "labels.txt", also=(("SEG301", "labels.txt", 1), ("SEG304", LABEL, 1)),
+        33,
+        "a rare class",
+        lambda root: (put_labels(without(1))(root), put_label(specks)(root)),
+        "SEG303",
+        "labels.txt",
+        also=(("SEG301", "labels.txt", 1), ("SEG304", LABEL, 1)),
     ),
     Plant(33, "an object of four pixels", put_label(specks), "SEG304", LABEL),
-    Plant(34, "an ignored class", add_rows("train"), "SEG018", "labels.txt", settings={"ignore_index": 1}),
+    Plant(
+        34,
+        "an ignored class",
+        add_rows("train"),
+        "SEG018",
+        "labels.txt",
+        settings={"ignore_index": 1},
+        also=(("SEG302", "labels.txt", 1),),
+    ),
     Plant(35, "a missing image", lambda root: (root / IMAGE).unlink(), "SEG007", IMAGE),
     Plant(35, "a missing label", lambda root: (root / LABEL).unlink(), "SEG007", LABEL),
     Plant(
-        35, "columns exchanged", lambda root: replace_row(root, "train", 3, f"{LABEL} {IMAGE}"),
-        "SEG201", IMAGE,
+        35,
+        "columns exchanged",
+        lambda root: replace_row(root, "train", 3, f"{LABEL} {IMAGE}"),
+        "SEG201",
+        IMAGE,
     ),
     Plant(37, "a path that leaves the dataset", outside, "SEG006", "../secret.png"),
-    Plant(37, "an absolute path", lambda root: replace_row(root, "train", 3, f"/etc/passwd {LABEL}"),
-          "SEG006", "/etc/passwd"),
+    Plant(
+        37,
+        "an absolute path",
+        lambda root: replace_row(root, "train", 3, f"/etc/passwd {LABEL}"),
+        "SEG006",
+        "/etc/passwd",
+    ),
     Plant(38, "a link that leads outside", link_outside, "SEG006", "images/odd.png"),
     Plant(38, "links in a loop", with_row(loop), "SEG008", "images/odd.png"),
     Plant(39, "a named pipe", with_row(os.mkfifo), "SEG009", "images/odd.png"),
     Plant(39, "a folder", with_row(os.mkdir), "SEG009", "images/odd.png"),
     Plant(40, "a name that is no UTF-8", bytes_name, "SEG102", "images/odd-\\udce9.jpg"),
-    Plant(41, "a row of three fields", add_rows("train", "images/two words.jpg a.png"), "SEG003", "train.txt"),
+    Plant(
+        41,
+        "a row of three fields",
+        add_rows("train", "images/two words.jpg a.png"),
+        "SEG003",
+        "train.txt",
+    ),
     Plant(41, "an open quote", add_rows("train", '"images/x.jpg a.png'), "SEG003", "train.txt"),
     Plant(42, "a list in UTF-16", reencode("utf-16"), "SEG002", "train.txt"),
     Plant(43, "a row twice", add_rows("train", f"{IMAGE} {LABEL}"), "SEG005", IMAGE),
@@ -469,16 +552,22 @@ PLANTS = [
     Plant(44, "no labels.txt", lambda root: (root / "labels.txt").unlink(), "SEG016", "labels.txt"),
     Plant(44, "a class twice", write("labels.txt", b"a\nb\na\n"), "SEG015", "labels.txt"),
     Plant(
-        44, "another number of classes", add_rows("train"), "SEG017", "labels.txt",
+        44,
+        "another number of classes",
+        add_rows("train"),
+        "SEG017",
+        "labels.txt",
         settings={"num_classes": 7},
     ),
     Plant(48, "names that differ in case", case_clash, "SEG013", "images/a.png"),
     Plant(
-        48, "a name that Windows reserves",
+        48,
+        "a name that Windows reserves",
         with_row(lambda path: path.write_bytes(encode(picture(3))), "images/aux.png"),
-        "SEG014", "images/aux.png",
+        "SEG014",
+        "images/aux.png",
     ),
-]  # fmt: skip
+]
 """Rows that a check cannot see, or that are right as they are, have no plant: see the tests."""
 
 
@@ -541,21 +630,38 @@ TRAIN_FILE = "instance_train.json"
 COCO_IMAGE = "03.jpg"
 
 COCO_PLANTS = [
-    Plant(36, "two points", edit_object(segmentation=[[1, 1, 9, 9]]), "SEG404", COCO_IMAGE, 2),
-    Plant(36, "NaN", edit_object(segmentation=[[1, 1, 9, float("nan"), 5, 5]]), "SEG405", COCO_IMAGE),
+    Plant(36, "two points", edit_object(segmentation=[[1, 1, 9, 9]]), "SEG404", COCO_IMAGE),
     Plant(
-        36, "outside the image", edit_object(segmentation=[[900, 1, 990, 1, 950, 90]]), "SEG406",
+        36, "NaN", edit_object(segmentation=[[1, 1, 9, float("nan"), 5, 5]]), "SEG405", COCO_IMAGE
+    ),
+    Plant(
+        36,
+        "outside the image",
+        edit_object(segmentation=[[900, 1, 990, 1, 950, 90]]),
+        "SEG406",
         COCO_IMAGE,
     ),
     Plant(
-        36, "over the edge", edit_object(segmentation=[[5, 6, 90, 6, 90, 20, 5, 20]]), "SEG407",
+        36,
+        "over the edge",
+        edit_object(segmentation=[[5, 6, 90, 6, 90, 20, 5, 20]]),
+        "SEG407",
         COCO_IMAGE,
     ),
     Plant(
-        36, "an empty RLE", edit_object(segmentation=rle(HEIGHT, WIDTH, [HEIGHT * WIDTH])),
-        "SEG408", COCO_IMAGE,
+        36,
+        "an empty RLE",
+        edit_object(segmentation=rle(HEIGHT, WIDTH, [HEIGHT * WIDTH])),
+        "SEG408",
+        COCO_IMAGE,
     ),
-    Plant(36, "an RLE of another size", edit_object(segmentation=rle(9, 9, [40, 41])), "SEG409", COCO_IMAGE),
+    Plant(
+        36,
+        "an RLE of another size",
+        edit_object(segmentation=rle(9, 9, [40, 41])),
+        "SEG409",
+        COCO_IMAGE,
+    ),
     Plant(36, "an id twice", edit_object(id=1), "SEG403", COCO_IMAGE),
     Plant(36, "an unknown category", edit_object(category_id=9), "SEG410", COCO_IMAGE),
     Plant(36, "an unknown image", edit_object(image_id=99), "SEG411", TRAIN_FILE),
@@ -565,50 +671,79 @@ COCO_PLANTS = [
     Plant(36, "a crowd", edit_object(iscrowd=1), "SEG417", COCO_IMAGE),
     Plant(36, "a speck", edit_object(area=4.0), "SEG304", COCO_IMAGE),
     Plant(
-        36, "a record of another size",
-        edit_coco(lambda document: document["images"][3].update(width=99)), "SEG414", COCO_IMAGE,
+        36,
+        "a record of another size",
+        edit_coco(lambda document: document["images"][3].update(width=99)),
+        "SEG414",
+        COCO_IMAGE,
     ),
     Plant(
-        36, "a gap in the categories",
+        36,
+        "a gap in the categories",
         lambda root: [
             edit_coco(
                 lambda document: (
                     document["categories"][1].update(id=5),
-                    [a.update(category_id=5) for a in document["annotations"] if a["category_id"] == 2],
+                    [
+                        a.update(category_id=5)
+                        for a in document["annotations"]
+                        if a["category_id"] == 2
+                    ],
                 ),
                 split,
             )(root)
             for split in ("train", "val")
         ],
-        "SEG415", TRAIN_FILE, also=(("SEG415", "instance_val.json", 1),),
+        "SEG415",
+        TRAIN_FILE,
+        also=(("SEG415", "instance_val.json", 1),),
     ),
     Plant(
-        36, "an image without objects",
-        edit_coco(lambda document: document.update(
-            annotations=[a for a in document["annotations"] if a["image_id"] != 4])),
-        "SEG416", COCO_IMAGE,
+        36,
+        "an image without objects",
+        edit_coco(
+            lambda document: document.update(
+                annotations=[a for a in document["annotations"] if a["image_id"] != 4]
+            )
+        ),
+        "SEG416",
+        COCO_IMAGE,
     ),
     Plant(
-        36, "other categories in val",
+        36,
+        "other categories in val",
         edit_coco(lambda document: document["categories"][1].update(name="plate"), "val"),
-        "SEG418", "instance_val.json",
+        "SEG418",
+        "instance_val.json",
     ),
     Plant(
-        36, "a file in two records",
+        36,
+        "a file in two records",
         edit_coco(lambda document: document["images"][3].update(file_name="02.jpg")),
-        "SEG419", "02.jpg",
+        "SEG419",
+        "02.jpg",
     ),
     Plant(36, "no JSON", write(f"annotations/{TRAIN_FILE}", b"{"), "SEG401", TRAIN_FILE),
-    Plant(36, "deep nesting", write(f"annotations/{TRAIN_FILE}", b"[" * 100000), "SEG401", TRAIN_FILE),
-    Plant(35, "a missing image", lambda root: (root / "images/03.jpg").unlink(), "SEG007", COCO_IMAGE),
     Plant(
-        37, "a path that leaves the dataset",
+        36, "deep nesting", write(f"annotations/{TRAIN_FILE}", b"[" * 100000), "SEG401", TRAIN_FILE
+    ),
+    Plant(
+        35, "a missing image", lambda root: (root / "images/03.jpg").unlink(), "SEG007", COCO_IMAGE
+    ),
+    Plant(
+        37,
+        "a path that leaves the dataset",
         edit_coco(lambda document: document["images"][3].update(file_name="../../secret.jpg")),
-        "SEG006", TRAIN_FILE,
+        "SEG006",
+        TRAIN_FILE,
     ),
     Plant(
-        1, "half a JPEG",
-        lambda root: (root / "images/03.jpg").write_bytes(half((root / "images/03.jpg").read_bytes())),
-        "SEG103", COCO_IMAGE,
+        1,
+        "half a JPEG",
+        lambda root: (root / "images/03.jpg").write_bytes(
+            half((root / "images/03.jpg").read_bytes())
+        ),
+        "SEG103",
+        COCO_IMAGE,
     ),
-]  # fmt: skip
+]
