@@ -234,10 +234,12 @@ class TrainConfig(Section):
     pretrained_origin: WeightsOrigin | None = Field(
         None, description="Which file `pretrained` was; noted by a training, to be taken again"
     )
-    reset_head: bool | Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
-        False,
-        description="Start anew what hangs on the classes: true all, [names] or null (new ones) "
-        "the rows of these, the others going by class name",
+    reset_head: bool | Literal["auto"] | Annotated[tuple[str, ...], Field(strict=False)] | None = (
+        Field(
+            False,
+            description="Start anew what hangs on the classes: true all, auto all if their number "
+            "differs, [names] or null (new ones) the rows of these, the others going by class name",
+        )
     )
     transforms: Components = Field(
         default_factory=_default_train_transforms, description="Augmentations, in order"

@@ -117,8 +117,12 @@ class _Head:
         options = self.config.model.options
         count = len(self.class_names)
         head = find_head(self.network, self.entry, count, options, self.catalogue)
-        if asked is True:
-            return weights, frozenset(head)
+        if asked is True or asked == "auto":
+            state = self.network.state_dict()
+            differs = any(
+                tuple(state[name].shape) != weights[name].shape for name in head if name in weights
+            )
+            return weights, frozenset(head if asked is True or differs else ())
         theirs = _classes_of(start)
         if theirs is None:
             raise WeightsError(

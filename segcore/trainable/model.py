@@ -164,7 +164,7 @@ class TrainableModel(ABC):
             found["train.patience"] = request.early_stop_patience
         weights = self._weights_to_start_from(request.pretrain_weights)
         if weights is not None:
-            found |= {"train.pretrained": weights, "train.reset_head": True}
+            found |= {"train.pretrained": weights, "train.reset_head": "auto"}
         return {**found, **request.settings}
 
     def _weights_to_start_from(self, asked: str | Path | None) -> str | None:

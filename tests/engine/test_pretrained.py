@@ -309,6 +309,18 @@ def test_all_begins_anew_even_where_the_shapes_agree(configure, earlier, classes
     assert head_after(configure, earlier(*classes), tmp_path, "true") == [None] * len(classes)
 
 
+def test_the_head_begins_anew_only_where_that_is_needed(configure, earlier, classes, tmp_path):
+    rows = head_after(configure, earlier(*classes), tmp_path, "auto")
+    assert rows == list(range(100, 100 + len(classes)))
+
+
+def test_the_head_begins_anew_where_the_number_of_classes_differs(
+    configure, earlier, classes, tmp_path
+):
+    rows = head_after(configure, earlier(*classes, "lamp"), tmp_path, "auto")
+    assert rows == [None] * len(classes)
+
+
 def test_a_class_that_is_none_of_ours_is_refused(configure, earlier, classes, tmp_path):
     with pytest.raises(ConfigError, match="'lamp' is no class of the data"):
         head_after(configure, earlier(*classes), tmp_path, "[lamp]")
