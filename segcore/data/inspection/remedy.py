@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +21,12 @@ _OPTIONS: Mapping[str, str] = {
     "list-unreadable": "",
     "row-repeated": "",
     "label-mask": "--label-map 255=1",
-    "rotated-square": "--labels-as-stored",
     "split-same-content": "--drop-leaks",
     "split-same-file": "--drop-leaks",
 }
 """The options of `segcore data fix` for each kind of finding."""
 
+_BLACK = (0, 0, 0)
 _MOST_COLOURS = 64  # a picture with more is a photograph
 
 
@@ -34,6 +34,8 @@ def offer_plain_fixes(collector: Collector, root: Path, *, has_colours: bool) ->
     """Offer the commands that depend on nothing but the kind of finding."""
     for kind, options in _OPTIONS.items():
         collector.offer(kind, _command(root, options))
+    # done twice in place, this would turn a label twice
+    collector.offer("rotated-square", _copying(root, "--labels-as-stored"))
     if has_colours:  # labels.txt says which class each colour is
         collector.offer("label-colours", _command(root, ""))
 
@@ -41,22 +43,27 @@ def offer_plain_fixes(collector: Collector, root: Path, *, has_colours: bool) ->
 def offer_label_map(collector: Collector, root: Path, classes: Iterable[int]) -> None:
     """Offer to number the values of labels without gaps."""
     pairs = [f"{old}={new}" for new, old in enumerate(sorted(classes)) if new != old]
-    if pairs:
-        collector.offer("class-gap", _command(root, f"--label-map {','.join(pairs)}"))
+    if pairs:  # done twice in place, this would move values on and on
+        collector.offer("class-gap", _copying(root, f"--label-map {','.join(pairs)}"))
 
 
-def offer_colours(collector: Collector, root: Path, colours: Iterable[tuple[int, ...]]) -> None:
+def offer_colours(collector: Collector, root: Path, colours: Collection[tuple[int, ...]]) -> None:
     """Offer to number colours, black first; the owner may give them other numbers."""
     pairs = [
         "#{:02x}{:02x}{:02x}={}".format(*colour, number)
         for number, colour in enumerate(sorted(colours))
     ]
-    if pairs:
+    if set(colours) == {_BLACK}:  # all of them are grey, which needs no numbers
+        collector.offer("label-colours", _command(root, ""))
+    elif pairs:
         collector.offer("label-colours", _command(root, f"--colours '{','.join(pairs)}'"))
 
 
 def find_colours(data: bytes) -> set[tuple[int, ...]]:
-    """Give the RGB colours of a label drawn in few colours; none of other pictures."""
+    """Give the RGB colours of a label drawn in few colours; none of other pictures.
+
+    A picture of greys is taken for class indices in three channels: it has but black.
+    """
     import cv2
 
     try:
@@ -66,12 +73,17 @@ def find_colours(data: bytes) -> set[tuple[int, ...]]:
     if picture is None:
         return set()
     colours = np.unique(picture.reshape(-1, 3), axis=0)
+    if (colours == colours[:, :1]).all():
+        return {_BLACK}
     if len(colours) > _MOST_COLOURS:
         return set()
     return {tuple(map(int, colour[::-1])) for colour in colours}
 
 
-def _command(root: Path, options: str) -> str:
-    return " ".join(
-        filter(None, ("segcore data fix", shlex.quote(str(root)), "--in-place", options))
-    )
+def _command(root: Path, options: str, place: str = "--in-place") -> str:
+    return " ".join(filter(None, ("segcore data fix", shlex.quote(str(root)), place, options)))
+
+
+def _copying(root: Path, options: str) -> str:
+    copy = shlex.quote(str(root.with_name(f"{root.name}-fixed")))
+    return _command(root, options, f"--output {copy}")
