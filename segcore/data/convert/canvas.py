@@ -74,25 +74,26 @@ class Canvas:
         self,
         low: np.ndarray,
         high: np.ndarray,
-        paint: Callable[[Any, float, float], None],
+        paint: Callable[[Any, float], None],
         margin: int = 1,
     ) -> Placed:
-        """Call `paint(draw, x, y)` on a Pillow canvas that covers `low` to `high` of the image.
+        """Call `paint(draw, y)` on a Pillow canvas that covers `low` to `high` of the image.
 
-        The canvas is moved by (x, y) whole pixels; it never moves a coordinate across zero, since
-        Pillow cuts fractions off towards zero.
+        The canvas begins `y` whole rows down, which changes no pixel as long as no coordinate goes
+        below zero, where Pillow rounds the other way. It always begins at the first column: Pillow
+        adds up columns in single precision, and moved ones round differently.
         """
         from PIL import Image, ImageDraw
 
         self.note_edge(low, high)
-        left, top = (max(0, math.floor(value) - margin) for value in low)
+        top = max(0, math.floor(low[1]) - margin)
         right = min(self.width, math.ceil(high[0]) + margin + 1)
         bottom = min(self.height, math.ceil(high[1]) + margin + 1)
-        if left >= right or top >= bottom:
+        if high[0] + margin < 0 or low[0] - margin > self.width or right <= 0 or top >= bottom:
             raise UnusableShape("it lies outside the image")
-        image = Image.new("L", (right - left, bottom - top))
-        paint(ImageDraw.Draw(image), left, top)
-        return self._keep(np.asarray(image, bool), left, top)
+        image = Image.new("L", (right, bottom - top))
+        paint(ImageDraw.Draw(image), top)
+        return self._keep(np.asarray(image, bool), 0, top)
 
     def polygons(self, polygons: Sequence[np.ndarray]) -> Placed:
         """Draw polygons by COCO's rule. Raises UnusableShape."""
@@ -162,7 +163,7 @@ def _number(value: Any) -> float:
 
 def _painter(
     kind: Kind, points: np.ndarray, width_px: int, radius_px: int
-) -> tuple[float, Callable[[Any, float, float], None]]:
+) -> tuple[float, Callable[[Any, float], None]]:
     """Give how far a shape spreads around its points, and what draws it."""
     least, most = {"polygon": (3, None), "rectangle": (2, 2), "circle": (2, 2),
                    "line": (2, None), "point": (1, 1)}[kind]  # fmt: skip
@@ -173,14 +174,14 @@ def _painter(
     if kind in ("circle", "point"):
         radius = float(radius_px) if kind == "point" else math.dist(points[0], points[-1])
 
-        def paint_disc(draw: Any, x: float, y: float) -> None:
-            cx, cy = points[0] - (x, y)
+        def paint_disc(draw: Any, y: float) -> None:
+            cx, cy = points[0] - (0, y)
             draw.ellipse((cx - radius, cy - radius, cx + radius, cy + radius), outline=1, fill=1)
 
         return radius, paint_disc
 
-    def paint_outline(draw: Any, x: float, y: float) -> None:
-        moved = points - (x, y)
+    def paint_outline(draw: Any, y: float) -> None:
+        moved = points - (0, y)
         if kind == "rectangle":
             draw.rectangle((*moved.min(axis=0), *moved.max(axis=0)), outline=1, fill=1)
         elif kind == "line":

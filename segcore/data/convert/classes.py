@@ -6,10 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from segcore.annotation import IGNORED, Classes
-from segcore.data.paths import printable
 from segcore.errors import RequestError
 
-__all__ = ["DEFAULT_BACKGROUND", "IGNORE_LABEL", "ClassTable", "is_background", "plan_classes"]
+__all__ = [
+    "DEFAULT_BACKGROUND",
+    "IGNORE_LABEL",
+    "ClassTable",
+    "is_background",
+    "is_writable",
+    "plan_classes",
+]
 
 DEFAULT_BACKGROUND = "_background_"
 IGNORE_LABEL = "__ignore__"
@@ -20,6 +26,15 @@ _SHOWN = 20
 def is_background(name: str) -> bool:
     """Say whether a class is called background, as LabelMe, Pascal VOC and people write it."""
     return name.strip("_ ").casefold() == "background"
+
+
+def is_writable(name: str) -> bool:
+    """Say whether a file can hold `name`; JSON may hold half a character, which none can."""
+    try:
+        name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -78,7 +93,7 @@ def plan_classes(
 def _refuse_repeated(names: Sequence[str]) -> None:
     seen: set[str] = set()
     for name in names:
-        if name in seen or not name.strip():
-            what = "stands twice" if name in seen else "is empty"
-            raise RequestError(f"class {printable(name)!r} {what}; give every class its own name.")
+        if name in seen or not name.strip() or not is_writable(name):
+            what = "stands twice" if name in seen else "has no character that can be written"
+            raise RequestError(f"class {name!r} {what}; give every class its own name.")
         seen.add(name)

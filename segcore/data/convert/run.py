@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from segcore.annotation import AnnotatedDataset, AnnotatedImage, Converter, Note
 from segcore.checkpoint.files import prepare_output, write_atomic
-from segcore.data.convert.classes import plan_classes
+from segcore.data.convert.classes import is_writable, plan_classes
 from segcore.data.convert.image import Overlap, PlannedImage, class_lookup
 from segcore.data.convert.report import Conversion
 from segcore.data.convert.source import image_size
@@ -201,7 +201,8 @@ def _check_names(names: Sequence[str]) -> None:
     clashes: list[str] = []
     for name in names:
         parts = name.split("/")
-        if any(part in ("", ".", "..") for part in parts) or "\0" in name:
+        is_path = "\0" not in name and is_writable(name)
+        if not is_path or any(part in ("", ".", "..") for part in parts):
             raise DataError(f"{printable(name)}: no name for a file inside the output folder.")
         if max(len(os.fsencode(part)) for part in parts) > _MOST_BYTES:
             raise DataError(f"{printable(name)}: longer than {_MOST_BYTES} bytes. Rename the file.")

@@ -105,6 +105,18 @@ def test_drawing_on_a_part_of_the_image_is_drawing_on_the_whole(kind, points):
     assert (full == drawn(paint)).all()
 
 
+def test_large_polygons_are_equal_to_the_last_pixel():
+    # drawn on a canvas that begins in another column, one polygon in a hundred differs
+    rng = np.random.default_rng(1)
+    for _ in range(400):
+        points = rng.uniform(0, 150, (rng.integers(3, 9), 2))
+        mask, left, top = Canvas(160, 160).draw("polygon", points)
+        full = np.zeros((160, 160), bool)
+        full[top : top + mask.shape[0], left : left + mask.shape[1]] = mask
+        flat = points.reshape(-1).tolist()
+        assert (full == drawn(lambda d, f=flat: d.polygon(f, outline=1, fill=1), (160, 160))).all()
+
+
 def test_an_area_inside_another_of_its_group_is_a_hole(folder, convert):
     _, maps = convert(folder(shape("a", "polygon", SQUARE, 1), shape("a", "polygon", HOLE, 1)))
     outer = drawn(lambda d: d.polygon([tuple(p) for p in SQUARE], outline=1, fill=1))
