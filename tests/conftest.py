@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+import ssl
 import sys
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
@@ -129,6 +130,22 @@ _TOYS = (
     ("toy_plugin", "toy_network", "toy"),
     ("toy_boxes", "toy_boxes_network", "toy_instance"),
 )
+
+
+@pytest.fixture
+def secure(webserver, monkeypatch, tmp_path):
+    """A server of https, which is trusted, and a cache of our own; ask for it before `toys`."""
+    # of 127.0.0.1 and nobody else, valid for a hundred years; its key is no secret
+    certificate = Path(__file__).with_name("localhost.pem")
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setenv("SEGCORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("SEGCORE_OFFLINE", raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with webserver.WebServer("https", context) as server:
+        monkeypatch.setenv("TOY_SERVER", server.address)
+        yield server
 
 
 @pytest.fixture(scope="session")

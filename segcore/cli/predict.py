@@ -47,6 +47,7 @@ def _parse_size(
     "--target-size", callback=_parse_size, metavar="SIZE",
     help="Input of the network: 512, 1024x512 (width x height), or -1 for the image's own.",
 )  # fmt: skip
+@click.option("--weights", metavar="NAME", help="Published weights of MODEL, such as CITYSCAPES.")
 @offline_option
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def predict_command(
@@ -59,19 +60,23 @@ def predict_command(
     hpi: bool,
     batch_size: int | None,
     target_size: int | tuple[int, int] | None,
+    weights: str | None,
     as_json: bool,
 ) -> None:
     """Predict the classes in each INPUT (image, folder or URL) with MODEL.
 
-    MODEL is the folder of a run, its best_model, an exported model, or a file of weights. For each
-    image OUTPUT gets NAME.png (classes as grey values), NAME_overlay.jpg and NAME.json.
+    MODEL is the folder of a run, its best_model, an exported model, or a file of weights; or the
+    name of a model with --weights. For each image OUTPUT gets NAME.png (classes as grey values),
+    NAME_overlay.jpg and NAME.json.
     """
     from segcore.inference.create import create_model
 
     place = Path(model)
+    is_place = weights is None and place.exists()
     predictor = create_model(
-        None if place.exists() else model,
-        place if place.exists() else None,
+        None if is_place else model,
+        place if is_place else None,
+        weights=weights,
         device=device,
         runtime=runtime,
         use_hpip=hpi,

@@ -9,6 +9,7 @@ from segcore.devices.select import select_device
 from segcore.discovery.catalogue import get_catalogue
 from segcore.errors import RequestError, UnknownNameError
 from segcore.inference.predictor import Predictor, TargetSize
+from segcore.inference.published import find_published, published_names
 from segcore.inference.source import FoundModel, find_model
 
 if TYPE_CHECKING:
@@ -27,12 +28,14 @@ def create_model(
     use_hpip: bool = False,
     batch_size: int | None = None,
     runtime: str = "auto",
+    weights: str | None = None,
 ) -> Predictor:
     """Load a trained or exported model.
 
     `model_dir` is the folder of a run, its `best_model` or `best_model/inference`, a folder that
     PaddleX or PaddleSeg exported, or a file of weights beside its configuration. `model_name`, if
-    given, must be the model that is found there. `device` is `auto`, `cpu`, `gpu:0`, ...
+    given, must be the model that is found there. In place of `model_dir`, `weights` names weights
+    that are published for `model_name`, such as CITYSCAPES. `device` is `auto`, `cpu`, `gpu:0`, ...
     `runtime` names one of the installed inference runtimes; `auto` takes the exported graph where
     there is one, else the network itself. `use_hpip` insists on an optimised graph.
     Raises SegcoreError; the message says what to do.
@@ -40,10 +43,7 @@ def create_model(
     from segcore.inference.eager import create_task
 
     catalogue = get_catalogue()
-    if model_dir is None:
-        raise _no_weights(model_name, catalogue)
-    found = find_model(Path(model_dir), model_name)
-    _check_name(model_name, found, Path(model_dir), catalogue)
+    found = _find(model_name, model_dir, weights, catalogue)
     choice = select_device(device, catalogue)
     if len(choice.indices) > 1:
         raise RequestError(f"device {choice}: predictions run on one device; name one")
@@ -52,6 +52,22 @@ def create_model(
     task = create_task(found.config, found.class_names, found.task)
     facts = {"model": found.config.model.name, "runtime": name, "device": str(choice)}
     return Predictor(session, task, target_size=target_size, batch_size=batch_size, facts=facts)
+
+
+def _find(
+    name: str | None, model_dir: str | Path | None, weights: str | None, catalogue: Catalogue
+) -> FoundModel:
+    if weights is not None:
+        if name is None or model_dir is not None:
+            raise RequestError(
+                f"weights {weights!r} are found by the name of a model: give that, and no folder"
+            )
+        return find_published(name, weights, catalogue)
+    if model_dir is None:
+        raise _no_weights(name, catalogue)
+    found = find_model(Path(model_dir), name)
+    _check_name(name, found, Path(model_dir), catalogue)
+    return found
 
 
 def choose_runtime(
@@ -105,7 +121,9 @@ def _no_weights(name: str | None, catalogue: Catalogue) -> RequestError:
         shown = catalogue.models.find(name).spec.name
     except UnknownNameError as error:
         return UnknownNameError(f"{error}. Nor is it a file or a folder")
+    names = published_names(name, catalogue)
+    published = f", or weights (--weights): {', '.join(names)}" if names else ""
     return RequestError(
         f"{shown} needs trained weights: give model_dir, the folder of a run or of an exported "
-        f"model; `segcore train {shown} --data DIR` makes one"
+        f"model; `segcore train {shown} --data DIR` makes one{published}"
     )

@@ -3,9 +3,7 @@
 import gzip
 import io
 import shutil
-import ssl
 import tarfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,22 +22,7 @@ from segcore.errors import (
     WeightsError,
 )
 
-# of 127.0.0.1 and nobody else, valid for a hundred years; its key is no secret
-CERTIFICATE = Path(__file__).parents[1] / "localhost.pem"
 STILL = ("train.iters=1", "train.learning_rate=1e-30", "train.optimizer.weight_decay=0")
-
-
-@pytest.fixture
-def secure(webserver, monkeypatch, tmp_path):
-    """A server of https, which is trusted, and a cache of our own."""
-    monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setenv("SEGCORE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(CERTIFICATE)
-    with webserver.WebServer("https", context) as server:
-        monkeypatch.setenv("TOY_SERVER", server.address)
-        yield server
 
 
 @pytest.fixture

@@ -173,3 +173,34 @@ def test_windows_slide_over_exported_graphs_too(sliding_run, stripes, stripe_cla
 def test_results_say_that_no_windows_were_used(colour_run, stripes):
     (result,) = create_model(model_dir=colour_run, device="cpu").predict(stripes)
     assert result.json["sliding"] is None
+
+
+# -- published weights -----------------------------------------------------------------------------
+
+
+def test_published_weights_predict_by_name(secure, webserver, toys):
+    from segcore.checkpoint import pdparams
+
+    network = toys.build_model(toys.models.find("Toy"), 4)
+    arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    secure.pages["/toy.pdparams"] = webserver.page(pdparams.encode(arrays))
+    model = create_model("toy", weights="toy-town", device="cpu")
+    (result,) = model.predict(np.zeros((8, 12, 3), np.uint8))
+    assert result.label_map.shape == (8, 12)
+
+
+def test_published_weights_that_do_not_exist_are_refused_with_those_that_do(toys):
+    with pytest.raises(UnknownNameError, match="called 'ADE20K'; there are TOY_TOWN"):
+        create_model("Toy", weights="ADE20K")
+    with pytest.raises(UnknownNameError, match="there are none by name"):
+        create_model("Backed", weights="IMAGENET")  # a backbone alone predicts nothing
+
+
+def test_a_name_alone_is_answered_with_the_weights_there_are(toys):
+    with pytest.raises(RequestError, match=r"or weights \(--weights\): TOY_TOWN"):
+        create_model("Toy")
+
+
+def test_weights_by_name_want_the_name_of_a_model(toys, tmp_path):
+    with pytest.raises(RequestError, match="give that, and no folder"):
+        create_model("Toy", tmp_path, weights="TOY_TOWN")
