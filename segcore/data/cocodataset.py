@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from segcore.config.schema import Config, DataConfig
-from segcore.data.coco import CocoAnnotation, CocoFile, CocoImage, read_coco
+from segcore.data.coco import CocoAnnotation, CocoFile, CocoImage, coco_name, read_coco
 from segcore.data.decode import check_image, decode_image
 from segcore.data.paths import printable
 from segcore.data.rowfile import RowFiles
@@ -40,7 +40,7 @@ _SHOWN = 20
 def annotation_file(root: Path, split: str, config: DataConfig) -> Path:
     """Give the annotation file of `split`: `data.annotation_files`, or the one of the layout."""
     named: Mapping[Any, str] = config.annotation_files or {}
-    return root / named.get(split, f"annotations/instance_{split}.json")
+    return root / named.get(split, f"annotations/{coco_name(split, config.fold)}")
 
 
 def image_folder(root: Path, split: str, config: DataConfig) -> Path:

@@ -207,6 +207,11 @@ class _Job:
             raise DataError(f"{printable(self.root)}: no such folder. Give that of the dataset.")
         self.files = RowFiles(self.root, self.config)
         self.lists = [ListText.read(self.files.read(n), n) for n in list_files(self.root)]
+        if not self.lists and any((self.root / "annotations").glob("instance*.json")):
+            raise DataError(
+                f"{printable(self.root)}: a COCO dataset, and what is repaired are label images. "
+                "Mend its records where they were made; segcore data check names them."
+            )
         if not self.lists:
             raise DataError(
                 f"{printable(self.root)}: has no lists, so nothing says which label belongs to "

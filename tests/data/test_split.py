@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segcore.config.schema import DataConfig
+from segcore.data.cocodataset import CocoDataset
+from segcore.data.demo import draw_dataset
 from segcore.data.listfile import format_row, read_rows
 from segcore.data.replacement import finish_list_replacement
 from segcore.data.segdataset import SegDataset
@@ -440,6 +442,17 @@ def test_coco_files_that_use_the_same_ids_get_new_ones(tmp_path):
         assert len({image["id"] for image in images}) == 4
         assert len({a["id"] for part in parts for a in part["annotations"]}) == 4
     assert (root / "annotations/instance_train.json.bak").exists()
+
+
+def test_a_coco_dataset_reads_the_file_of_its_fold(tmp_path):
+    root = draw_dataset(tmp_path / "set", "instances", images=6, size=32)
+    split_dataset(root, folds=2, seed=3)
+    for fold in range(2):
+        dataset = CocoDataset(root, "val", DataConfig(fold=fold))
+        path = root / f"annotations/instance_val_fold{fold}.json"
+        names = [image["file_name"] for image in json.loads(path.read_text())["images"]]
+        assert len(dataset) == len(names) == 3
+        assert all(any(name in dataset.describe(i) for name in names) for i in range(3))
 
 
 def test_coco_files_that_disagree_are_refused(tmp_path):
