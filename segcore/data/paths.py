@@ -17,7 +17,7 @@ from pathlib import Path
 
 from segcore.errors import DataError
 
-__all__ = ["inside", "printable", "read_file"]
+__all__ = ["inside", "path_error", "printable", "read_file"]
 
 _REASONS = {
     errno.ELOOP: ("symbolic links form a loop", "link-loop"),
@@ -73,8 +73,7 @@ def inside(root: str | Path, name: str, *, allow_outside: bool = False) -> str:
             f"{printable(name)}: no such file in {printable(root)}.", kind="file-missing"
         ) from error
     except OSError as error:
-        reason, kind = _REASONS.get(error.errno or 0, (error.strerror, "file-unreadable"))
-        raise DataError(f"{printable(name)}: {reason}.", kind=kind) from error
+        raise path_error(name, error) from error
     if not (allow_outside or real.startswith(base.rstrip(os.sep) + os.sep)):
         raise DataError(
             f"{printable(name)}: leaves the dataset folder {printable(base)}. Move the file into "
@@ -82,6 +81,12 @@ def inside(root: str | Path, name: str, *, allow_outside: bool = False) -> str:
             kind="leaves-dataset",
         )
     return real
+
+
+def path_error(name: str, error: OSError) -> DataError:
+    """Give what to raise when the system refuses to look at the file `name`."""
+    reason, kind = _REASONS.get(error.errno or 0, (error.strerror, "file-unreadable"))
+    return DataError(f"{printable(name)}: {reason}.", kind=kind)
 
 
 def read_file(path: str | os.PathLike[str], source: str) -> bytes:

@@ -16,7 +16,7 @@ import numpy as np
 
 from segcore.config.schema import DataConfig
 from segcore.data.label import check_label_values, decode_label, map_label
-from segcore.data.paths import inside, printable, read_file
+from segcore.data.paths import inside, path_error, printable, read_file
 from segcore.errors import DataError, LabelError
 
 __all__ = ["RowFiles", "check_sizes"]
@@ -44,9 +44,7 @@ class RowFiles:
                 f"{printable(name)}: no such file in {printable(self._root)}.", kind="file-missing"
             ) from None
         except OSError as error:
-            raise DataError(
-                f"{printable(name)}: {error.strerror}.", kind="file-unreadable"
-            ) from error
+            raise path_error(name, error) from error
         if not stat.S_ISREG(status.st_mode):
             raise DataError(f"{printable(name)}: not a regular file.", kind="not-regular")
         if not os.access(path, os.R_OK):
