@@ -153,8 +153,11 @@ def _kept_share(box: Any, others: Any, options: Suppression) -> Any:
 
 def _matrix_nms(boxes: Any, scores: Any, counts: Any, options: Suppression) -> tuple[Any, Any]:
     """Lower each score by the overlaps with better boxes, less what lowered these themselves."""
+    # the first box goes along with a score of 0, since not every operator takes nothing at all
     places = paddle.nonzero(scores > options.score)  # (K, 2), row and class
+    places = paddle.concat([places, paddle.zeros([1, 2], places.dtype)])
     values = scores.gather_nd(places)
+    values = paddle.where(values > options.score, values, paddle.zeros_like(values))
     owner = image_index(counts, scores).gather(places[:, 0])
     candidates, _ = best_of_each_image(values, owner, _count(owner, counts), _MOST_CANDIDATES)
     order = candidates.gather(paddle.argsort(values.gather(candidates), descending=True))
@@ -167,12 +170,14 @@ def _matrix_nms(boxes: Any, scores: Any, counts: Any, options: Suppression) -> t
     # a box that overlaps a better one wholly is lost itself, and lowers nobody
     share = ((1 - overlap) / paddle.clip(1 - lowered, min=_TINY)).min(axis=0)
     values = values * paddle.clip(share, max=1.0)
+    chosen, _ = best_of_each_image(values, owner, _count(owner, counts), options.keep)
+    is_good = values.gather(chosen) > options.score
+    # the bad ones belong to no image
+    nowhere = paddle.full_like(chosen, -1)
+    numbers = _count(paddle.where(is_good, owner.gather(chosen), nowhere), counts)
     label = places[:, 1:].astype("float32")
     rows = paddle.concat([label, values.unsqueeze(1), found], axis=1)
-    good = paddle.nonzero(values > options.score).flatten()
-    rows, owner = rows.gather(good), owner.gather(good)
-    chosen, numbers = best_of_each_image(rows[:, 1], owner, _count(owner, counts), options.keep)
-    return rows.gather(chosen), numbers
+    return rows.gather(paddle.masked_select(chosen, is_good)), numbers.astype("int32")
 
 
 def _count(owner: Any, counts: Any) -> Any:
