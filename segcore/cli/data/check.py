@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segcore.cli.data.options import bar, data_options, read_data_config, report_option
+from segcore.cli.data.options import (
+    bar,
+    data_options,
+    prepare_report,
+    read_data_config,
+    report_option,
+)
 from segcore.cli.messages import printable, say
 from segcore.cli.table import print_json
 from segcore.errors import CheckFailed
@@ -61,6 +67,7 @@ def check_command(
     from segcore.data.inspection import baseline as baselines
 
     config = read_data_config(file, overrides)
+    prepare_report(report)
     known = None if baseline is None else baselines.read_baseline(baseline)
     target = folder if output is None else output
     if output is not None or folder.is_dir():

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from segcore.config.schema import DataConfig
     from segcore.data.stats.survey import Progress
 
-__all__ = ["bar", "data_options", "read_data_config", "report_option"]
+__all__ = ["bar", "data_options", "prepare_report", "read_data_config", "report_option"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -59,6 +59,17 @@ def report_option(command: _Command) -> _Command:
         help="Also write all of it as one HTML file, to be read offline.",
     )
     return option(command)
+
+
+def prepare_report(report: Path | None) -> None:
+    """Make sure that a report can be written, before the work and not after it.
+
+    Raises OutputError.
+    """
+    if report is not None:
+        from segcore.checkpoint.files import prepare_output
+
+        prepare_output(report.parent)
 
 
 def read_data_config(file: Path | None, overrides: tuple[str, ...]) -> DataConfig:

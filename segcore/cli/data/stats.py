@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from segcore.cli.data.options import bar, data_options, read_data_config, report_option
+from segcore.cli.data.options import (
+    bar,
+    data_options,
+    prepare_report,
+    read_data_config,
+    report_option,
+)
 from segcore.cli.messages import printable, say
 from segcore.cli.table import print_json
 
@@ -39,6 +45,7 @@ def stats_command(
 ) -> None:
     """Count what is in a dataset: classes, objects, sizes, brightness."""
     config = read_data_config(file, overrides)
+    prepare_report(report)
 
     reading: dict[str, Any] = {
         "config": config,

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import click
 
-from segcore.cli.data.options import bar, data_options, read_data_config, report_option
+from segcore.cli.data.options import (
+    bar,
+    data_options,
+    prepare_report,
+    read_data_config,
+    report_option,
+)
 from segcore.cli.messages import printable, say
 from segcore.cli.table import print_json
 
@@ -96,15 +102,18 @@ def view_command(
     if run is not None and file is None and (run / "config.yaml").is_file():
         file = run / "config.yaml"  # how the model's data were read
     config = read_data_config(file, overrides)
+    prepare_report(report)
     predict = None
     if run is not None:
         predict, num_classes = _load_model(run, device)
         config = config.model_copy(update={"num_classes": config.num_classes or num_classes})
 
+    from segcore.checkpoint.files import prepare_output
     from segcore.data.report.page import write_report
     from segcore.data.view.look import PICTURE_PX, look_at
     from segcore.data.view.sheet import Layout, write_sheets
 
+    prepare_output(output)
     view = look_at(
         folder,
         limit=limit,

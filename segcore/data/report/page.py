@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from segcore import __version__
-from segcore.checkpoint.files import write_atomic
+from segcore.checkpoint.files import prepare_output, write_atomic
 from segcore.data.finding import Finding
 from segcore.data.report.gallery import gallery_section
 from segcore.data.report.html import Child, Element, element, render_page
@@ -22,7 +22,8 @@ _FINDINGS_SHOWN = 300
 
 
 def write_report(path: Path, report: Report, made: date | None = None) -> None:
-    """Write `report` as one HTML file that loads nothing. Raises StorageError."""
+    """Write `report` as one HTML file that loads nothing. Raises OutputError and StorageError."""
+    prepare_output(path.parent)
     write_atomic(path, render_report(report, made))
 
 

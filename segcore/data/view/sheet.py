@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from segcore.checkpoint.files import prepare_output, write_atomic
+from segcore.checkpoint.files import DISK, prepare_output, storage_errors, write_atomic
 from segcore.data.overlay import draw_overlay
 from segcore.data.report.record import Picture
 from segcore.data.view.font import Font
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Layout", "draw_sheets", "write_sheets"]
 
+_SHEET = re.compile(r"sheet_\d{3,}\.(?:jpg|png)")
 _GAP = 12
 _INK, _SOFT, _PAPER, _RAIL = (26, 31, 41), (89, 98, 111), (255, 255, 255), (232, 236, 242)
 _LINES = 3  # of a caption: the name, and up to two of reasons
@@ -46,6 +48,7 @@ def write_sheets(
 ) -> list[Path]:
     """Write the sheets of `view` into `folder`, as `sheet_001.jpg` and so on; give their paths.
 
+    Sheets that an earlier call left there are replaced, and removed where there are fewer now.
     Raises OutputError and StorageError.
     """
     prepare_output(folder)
@@ -59,6 +62,10 @@ def write_sheets(
             sheet.save(buffer, "PNG")
         write_atomic(path, buffer.getvalue())
         paths.append(path)
+    with storage_errors(folder):
+        for old in folder.iterdir():
+            if _SHEET.fullmatch(old.name) and old not in paths:
+                DISK.remove_tree(old)
     return paths
 
 

@@ -68,10 +68,17 @@ def test_a_model_of_other_classes_is_refused(colour_run, shapes, tmp_path):
 @pytest.mark.parametrize("command", ["stats", "view"])
 def test_reports_are_written(shapes, tmp_path, command, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run(command, shapes, "--report", "r.html")
-    text = (tmp_path / "r.html").read_text("utf-8")
+    run(command, shapes, "--report", "new/r.html")
+    text = (tmp_path / "new/r.html").read_text("utf-8")
     assert text.count('class="overlay"') >= 12
     assert "Findings" not in text
+
+
+@pytest.mark.parametrize("command", ["stats", "view", "check"])
+def test_a_place_where_no_report_can_be_is_refused_before_the_work(shapes, tmp_path, command):
+    (tmp_path / "file").write_text("")
+    result = run(command, shapes / "nothing", "--report", tmp_path / "file/r.html", fails=True)
+    assert type(result.exception).__name__ == "OutputError"
 
 
 @pytest.mark.parametrize("command", ["stats", "view"])

@@ -184,6 +184,15 @@ def test_sheets_hold_columns_times_rows(small, tmp_path, columns, sheets):
     assert [path.name for path in paths] == [f"sheet_{n:03}.jpg" for n in range(1, sheets + 1)]
 
 
+def test_sheets_of_before_do_not_stay(small, tmp_path):
+    view = look_at(small)
+    write_sheets(view, tmp_path / "out", Layout(columns=1, rows=1, side=64))
+    (tmp_path / "out/sheet_notes.txt").write_text("mine")
+    write_sheets(view, tmp_path / "out", Layout(columns=2, rows=2, side=64), "png")
+    left = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert left == ["sheet_001.png", "sheet_002.png", "sheet_notes.txt"]
+
+
 def test_overlays_and_the_legend_have_the_colours_of_classes(small):
     (small / "labels.txt").write_text("ground\nsquare #ff0000\nrare one #00ff00\n")
     (sheet,) = draw_sheets(look_at(small), Layout(columns=3, rows=3, side=96))
