@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["REPORT_NAME", "convert_dataset"]
 
 REPORT_NAME = "convert_dataset_result.json"
-_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WebP": ".webp"}
+_SUFFIXES = {
+    "JPEG": ".jpg", "PNG": ".png", "BMP": ".bmp", "TIFF": ".tif", "WebP": ".webp", "NPY": ".npy",
+}  # fmt: skip
 _MOST_BYTES = 250  # of a file name, with a suffix still to come
 
 

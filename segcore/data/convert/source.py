@@ -12,6 +12,7 @@ import numpy as np
 
 from segcore.config.schema import DataConfig
 from segcore.data.decode import check_image
+from segcore.data.header import read_header
 from segcore.data.label import decode_label
 from segcore.data.paths import inside, printable, read_file
 from segcore.errors import DataError, LabelError
@@ -30,7 +31,9 @@ __all__ = [
     "without_suffix",
 ]
 
-IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".tif", ".tiff", ".webp"))
+IMAGE_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".tif", ".tiff", ".webp", ".npy")
+)
 _MAX_JSON_BYTES = 2**28
 _MAX_LIST_BYTES = 2**30
 _CONFIG = DataConfig()
@@ -91,7 +94,10 @@ def read_source(root: Path, name: str) -> bytes:
 
 def image_size(data: bytes, name: str) -> tuple[int, int]:
     """Give width and height of an encoded image after EXIF orientation. Raises ImageError."""
-    height, width = check_image(data, printable(name), _CONFIG)
+    bands = read_header(data, printable(name)).bands or 0
+    # which channels are meant is said when the dataset is used; here any number will do
+    config = _CONFIG if bands <= 3 else _CONFIG.model_copy(update={"channels": bands})
+    height, width = check_image(data, printable(name), config)
     return width, height
 
 

@@ -198,3 +198,14 @@ def test_help_imports_neither_cv2_nor_numpy():
         "sys.exit('cv2' in sys.modules or 'numpy' in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_images_of_many_channels_stay_as_they_are(tmp_path):
+    from io import BytesIO
+
+    file = BytesIO()
+    np.save(file, np.zeros((40, 48, 5), np.uint16))
+    write(tmp_path / "set/a.npy", file.getvalue())
+    write(tmp_path / "set/a.json", labelme([shape("a", "rectangle", BOX)], "a.npy"))
+    convert_dataset(tmp_path / "set", "SegDataset", tmp_path / "out")
+    assert (tmp_path / "out/images/a.npy").read_bytes() == file.getvalue()
