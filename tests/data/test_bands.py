@@ -4,7 +4,6 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -13,6 +12,8 @@ from segcore.config.schema import DataConfig
 from segcore.data.decode import check_image, decode_image
 from segcore.data.label import decode_label
 from segcore.errors import ImageError, LabelError, PackageMissingError
+
+tifffile = pytest.importorskip("tifffile")
 
 
 def encode(image, name, **options):
