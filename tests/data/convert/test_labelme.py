@@ -389,3 +389,46 @@ def test_converting_twice_gives_the_same_bytes(folder, convert, tmp_path):
     convert(root, force=True)
     assert content() == first
     assert {p: p.read_bytes() for p in root.iterdir()} == before
+
+
+def objects_of(root, tmp_path):
+    from segcore.data.convert.run import convert_dataset
+
+    convert_dataset(root, "COCO", tmp_path / "coco")
+    content = json.loads((tmp_path / "coco/annotations/instance_train.json").read_text())
+    return content["annotations"]
+
+
+def test_the_shapes_of_a_group_are_one_object(folder, tmp_path):
+    far = [[30, 30], [40, 30], [40, 36]]
+    parts = [
+        shape("a", "polygon", HOLE, 3),
+        shape("a", "polygon", far, 3),
+        shape("a", "polygon", far),
+    ]
+    first, second = objects_of(folder(*parts), tmp_path)
+    flat = [np.ravel(points).tolist() for points in (HOLE, far)]
+    assert (first["segmentation"], second["segmentation"]) == (flat, flat[1:])
+    assert first["bbox"] == [10, 10, 30, 26]
+
+
+def test_an_object_with_a_hole_is_written_as_runs(folder, tmp_path):
+    parts = [shape("a", "polygon", SQUARE, 1), shape("a", "polygon", HOLE, 1)]
+    (found,) = objects_of(folder(*parts), tmp_path)
+    assert found["segmentation"]["size"] == [SIZE[1], SIZE[0]]
+    assert found["area"] == 21 * 21 - 9 * 9
+
+
+def test_background_over_an_object_is_cut_out_of_it(folder, tmp_path):
+    parts = [shape("a", "rectangle", [[5, 5], [24, 24]]),
+             shape("b", "rectangle", [[0, 30], [9, 39]]),
+             shape("_background_", "rectangle", [[5, 5], [24, 14]])]  # fmt: skip
+    first, second = objects_of(folder(*parts), tmp_path)
+    assert (first["area"], first["bbox"]) == (200, [5, 15, 20, 10])
+    assert second["area"] == 100
+
+
+def test_polygons_over_the_border_are_cut_in_coco_files(folder, tmp_path):
+    (found,) = objects_of(folder(shape("a", "polygon", [[40, 10], [60, 10], [60, 20]])), tmp_path)
+    points = np.reshape(found["segmentation"][0], (-1, 2))
+    assert points.max(axis=0).tolist() == [48, 14]
