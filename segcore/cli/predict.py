@@ -1,4 +1,4 @@
-"""`segcore predict`: classes of the pixels of images, as files to look at and to go on with."""
+"""`segcore predict`: what is in images, as files to look at and to go on with."""
 
 from __future__ import annotations
 
@@ -47,6 +47,10 @@ def _parse_size(
     "--target-size", callback=_parse_size, metavar="SIZE",
     help="Input of the network: 512, 1024x512 (width x height), or -1 for the image's own.",
 )  # fmt: skip
+@click.option(
+    "--score-threshold", type=click.FloatRange(0, 1), metavar="SCORE",
+    help="Lowest score of the objects in results (instance models).",
+)  # fmt: skip
 @click.option("--weights", metavar="NAME", help="Published weights of MODEL, such as CITYSCAPES.")
 @offline_option
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
@@ -60,14 +64,16 @@ def predict_command(
     hpi: bool,
     batch_size: int | None,
     target_size: int | tuple[int, int] | None,
+    score_threshold: float | None,
     weights: str | None,
     as_json: bool,
 ) -> None:
-    """Predict the classes in each INPUT (image, folder or URL) with MODEL.
+    """Predict what is in each INPUT (image, folder or URL) with MODEL.
 
     MODEL is the folder of a run, its best_model, an exported model, or a file of weights; or the
-    name of a model with --weights. For each image OUTPUT gets NAME.png (classes as grey values),
-    NAME_overlay.jpg and NAME.json.
+    name of a model with --weights. For each image OUTPUT gets NAME.png (classes as grey values,
+    from semantic models), NAME_overlay.jpg and NAME.json; from instance models also
+    coco_results.json with the objects of all.
     """
     from segcore.inference.create import create_model
 
@@ -82,6 +88,7 @@ def predict_command(
         use_hpip=hpi,
         batch_size=batch_size,
         target_size=target_size,
+        score_threshold=score_threshold,
     )
     results, failures = _predict_to(predictor, inputs, output)
     if as_json:

@@ -29,6 +29,7 @@ def create_model(
     batch_size: int | None = None,
     runtime: str = "auto",
     weights: str | None = None,
+    score_threshold: float | None = None,
 ) -> Predictor:
     """Load a trained or exported model.
 
@@ -38,7 +39,8 @@ def create_model(
     that are published for `model_name`, such as CITYSCAPES. `device` is `auto`, `cpu`, `gpu:0`, ...
     `runtime` names one of the installed inference runtimes; `auto` takes the exported graph where
     there is one, else the network itself. `use_hpip` insists on an optimised graph.
-    Raises SegcoreError; the message says what to do.
+    `score_threshold` is the lowest score of the objects in results of instance models; None takes
+    `predict.score_threshold`. Raises SegcoreError; the message says what to do.
     """
     from segcore.inference.eager import create_task
 
@@ -51,7 +53,14 @@ def create_model(
     session = engine.load(found.source, choice.device, choice.indices[0])
     task = create_task(found.config, found.class_names, found.task)
     facts = {"model": found.config.model.name, "runtime": name, "device": str(choice)}
-    return Predictor(session, task, target_size=target_size, batch_size=batch_size, facts=facts)
+    return Predictor(
+        session,
+        task,
+        target_size=target_size,
+        batch_size=batch_size,
+        score_threshold=score_threshold,
+        facts=facts,
+    )
 
 
 def _find(

@@ -40,6 +40,7 @@ class Predictor:
         *,
         target_size: TargetSize = None,
         batch_size: int | None = None,
+        score_threshold: float | None = None,
         facts: dict[str, Any] | None = None,
     ) -> None:
         self.session = session
@@ -48,6 +49,8 @@ class Predictor:
         self.facts = facts or {}
         self.batch_size = self.config.predict.batch_size if batch_size is None else batch_size
         self.target_size = self.config.predict.target_size if target_size is None else target_size
+        changes = {} if score_threshold is None else {"score_threshold": score_threshold}
+        self.settings = self.config.predict.model_copy(update=changes)
         colours = self.config.data.palette
         self._palette = None if colours is None else class_palette(colours)
         sliding = self.config.eval.sliding
@@ -96,7 +99,7 @@ class Predictor:
                 name=image.name,
                 source=image.source,
                 image=pixels,
-                settings=self.config.predict,
+                settings=self.settings,
                 class_names=self.task.class_names,
                 num_classes=self.config.data.num_classes,
                 palette=self._palette,

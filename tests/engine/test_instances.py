@@ -9,6 +9,7 @@ from PIL import Image
 
 from segcore import create_model
 from segcore.checkpoint.store import CheckpointStore
+from segcore.cli.main import run as main
 from segcore.data.cocodataset import CocoDataset
 from segcore.engine.evaluate import evaluate_model
 from segcore.engine.train import train
@@ -64,10 +65,7 @@ def test_an_evaluation_repeats_the_score_of_the_training(run, objects, runtime):
 
 @pytest.mark.parametrize("runtime", ["eager", "paddle"])
 def test_predictions_are_in_pixels_of_the_original_image(run, objects, runtime):
-    model = create_model(model_dir=run, device="cpu", runtime=runtime)
-    model.config = model.config.model_copy(
-        update={"predict": model.config.predict.model_copy(update={"score_threshold": 0.0})}
-    )
+    model = create_model(model_dir=run, device="cpu", runtime=runtime, score_threshold=0.0)
     wide = np.asarray(Image.open(objects / "images/objects_0004.jpg").resize((150, 70)))
     (result,) = model.predict([wide])
     assert isinstance(result, InstanceResult)
@@ -82,6 +80,22 @@ def test_predictions_are_in_pixels_of_the_original_image(run, objects, runtime):
         assert mask.sum() == pytest.approx(width * height, abs=1.1 * (width + height) + 1)
         assert found["name"] in ("circle", "rectangle", "triangle", "star")
         assert 0 <= x <= x + width <= 150.001
+
+
+def test_a_folder_of_results_has_one_file_of_all_objects(run, objects, tmp_path, capsys):
+    command = ["predict", str(run), str(objects / "images"), "--score-threshold", "0"]
+    command += ["--output", str(tmp_path / "out"), "--device", "cpu", "--batch-size", "4", "--json"]
+    assert main(command) == 0
+    results = json.loads(capsys.readouterr().out)
+    assert len(results) == 15
+    rows = json.loads((tmp_path / "out/coco_results.json").read_text())
+    assert len(rows) == sum(len(result["instances"]) for result in results) > 15
+    for row in rows:
+        assert row["file_name"] == results[row["image_id"] - 1]["source"]
+        assert 1 <= row["category_id"] <= 4
+        assert set(row) >= {"bbox", "score", "segmentation"}
+    assert len(list((tmp_path / "out").glob("*_overlay.jpg"))) == 15
+    assert not list((tmp_path / "out").glob("*.png"))
 
 
 def test_a_batch_of_images_of_many_sizes_gives_what_each_alone_gives(run):
