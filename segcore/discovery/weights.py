@@ -22,16 +22,16 @@ def known_weights(
     """List the weights of a model with these options, then those of its backbone.
 
     The backbone is the one that the option `backbone` names, if there is one. A spec of the model
-    that fits the backbone only counts as long as that option has its default. Raises ConfigError
-    for options that the model does not have.
+    that fits the backbone only counts as long as that option has its default, and comes before one
+    of the backbone of the same name. Raises ConfigError for options that the model does not have.
     """
     chosen = _backbone(entry, options)
     is_default = chosen == _backbone(entry, {})
     own = [weights for weights in entry.spec.weights if weights.part == "network" or is_default]
     if chosen is not None and chosen in catalogue.backbones:
-        addresses = {weights.url for weights in own}
+        taken = {name_key(weights.trained_on) for weights in own if weights.part == "backbone"}
         theirs = catalogue.backbones.find(chosen).spec.weights
-        own += [weights for weights in theirs if weights.url not in addresses]
+        own += [weights for weights in theirs if name_key(weights.trained_on) not in taken]
     return tuple(own)
 
 

@@ -69,6 +69,12 @@ def test_the_backbone_that_is_chosen_decides_whose_weights_are_known():
     ]
 
 
+@pytest.mark.parametrize("entry", list(CATALOGUE.models), ids=name_of)
+def test_every_name_of_weights_stands_for_one_file(entry):
+    known = [(w.trained_on, w.part) for w in known_weights(entry, {}, CATALOGUE)]
+    assert len(set(known)) == len(known)
+
+
 def test_the_list_shows_accuracy_and_size(capsys):
     assert run(["models", "--task", "semantic"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
