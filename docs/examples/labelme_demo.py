@@ -44,10 +44,10 @@ CUP = [
 # label, kind, points and group, in drawing order
 SHAPES = [
     ("saucer", "polygon", SAUCER, None),
-    ("spoon", "oriented_rectangle", [(398, 70), (422, 68), (420, 92), (404, 100)], None),
-    ("spoon", "linestrip", [(412, 92), (400, 150), (388, 205)], None),
-    ("spoon", "line", [(388, 205), (374, 245)], None),
-    ("spoon", "circle", [(367, 284), (367, 324)], None),
+    ("spoon", "oriented_rectangle", [(398, 70), (422, 68), (420, 92), (404, 100)], 2),
+    ("spoon", "linestrip", [(412, 92), (400, 150), (388, 205)], 2),
+    ("spoon", "line", [(388, 205), (374, 245)], 2),
+    ("spoon", "circle", [(367, 284), (367, 324)], 2),
     ("coffee", "polygon", COFFEE, None),
     ("cup", "polygon", CUP, 1),
     ("cup", "polygon", COFFEE, 1),
