@@ -11,6 +11,7 @@ import contextlib
 import datetime as dt
 import errno
 import fcntl
+import logging
 import os
 import secrets
 import socket
@@ -26,6 +27,8 @@ from segcore.checkpoint.files import prepare_output, temporary_name
 from segcore.errors import OutputError, RunLockedError
 
 __all__ = ["Holder", "RunLock", "waiting_lock"]
+
+log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 10.0
 SILENT_S = 120.0
@@ -105,7 +108,11 @@ def waiting_lock(path: Path) -> Iterator[None]:
     descriptor = None
     try:
         descriptor = os.open(path, flags, 0o666)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("%s: waiting for another process", path)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
     except OSError as error:
         if descriptor is not None:
             os.close(descriptor)

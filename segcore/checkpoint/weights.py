@@ -326,7 +326,8 @@ def load_into(
     report = match_weights(shapes, weights)
     problem = _problem(report, strict=strict)
     if problem is not None:
-        guess = nearest_model(weights) if nearest_model else None
+        is_other_model = report.missing or report.unexpected or not report.differs_in_classes()
+        guess = nearest_model(weights) if nearest_model and is_other_model else None
         looks = f" The file looks like {guess}." if guess else ""
         raise WeightsError(f"{source}: does not fit {model}: {report.describe()}.{looks} {problem}")
     values = {
