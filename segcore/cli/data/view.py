@@ -35,7 +35,7 @@ __all__ = ["view_command"]
     help="Folder for the sheets.",
 )
 @click.option(
-    "--limit", type=click.IntRange(1), default=48, show_default=True, help="Samples to show."
+    "--limit", type=click.IntRange(1, 1000), default=48, show_default=True, help="Samples to show."
 )
 @click.option(
     "--columns",

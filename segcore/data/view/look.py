@@ -56,8 +56,9 @@ class View:
         """What pixels without a class are called."""
         return "no object" if self.stats.has_instances else "ignored"
 
-    def report(self, findings: Sequence[Finding] | None = None, most: int | None = None) -> Report:
-        """Give a report with the first `most` pictures, or all."""
+    def report(self, findings: Sequence[Finding] | None = None, most: int = 200) -> Report:
+        """Give a report with the first `most` pictures, so that a mail can carry it."""
+        cut = f" These are the first {most}." if len(self.pictures) > most else ""
         return Report(
             dataset=self.stats.path,
             palette=self.palette,
@@ -66,7 +67,7 @@ class View:
             stats=self.stats,
             findings=findings,
             pictures=self.pictures[:most],
-            order=self.order,
+            order=self.order + cut,
             void=self.void,
         )
 

@@ -117,6 +117,13 @@ def test_no_more_are_shown_than_asked_for(small):
     assert look_at(small, limit=0).pictures == ()
 
 
+def test_a_report_shows_no_more_than_it_can_carry(small):
+    report = look_at(small).report(most=2)
+    assert len(report.pictures) == 2
+    assert report.order.endswith("These are the first 2.")
+    assert not look_at(small).report().order.endswith("These are the first 200.")
+
+
 def test_what_cannot_be_read_is_left_out_and_said(small):
     (small / "images/002.png").write_bytes(b"")
     view = look_at(small)
