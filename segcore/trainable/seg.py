@@ -1,4 +1,4 @@
-"""`paddlex.seg` for scripts that were written for PaddleX 1.x: the transforms, and model classes.
+"""`paddlex.seg` for scripts that were written for PaddleX 1.x: transforms, `visualize`, models.
 
 The classes are those that the installed plugins offer: `seg.DeepLabv3p` is that of segcore-deeplab.
 """
@@ -11,8 +11,9 @@ from typing import Any
 from segcore.discovery.catalogue import get_catalogue
 from segcore.trainable import transforms
 from segcore.trainable.model import TrainableModel
+from segcore.trainable.visualize import visualize
 
-__all__ = ["transforms"]
+__all__ = ["transforms", "visualize"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from segcore.config.load import read_yaml
 from segcore.engine.evaluate import evaluate_model
 from segcore.errors import ConfigError, DataError, OutputError, RequestError
-from segcore.trainable import SegDataset, SemanticModel, load_model, loss_settings, transforms
+from segcore.trainable import (
+    SegDataset,
+    SemanticModel,
+    load_model,
+    loss_settings,
+    seg,
+    transforms,
+)
 
 METHODS = {
     "train": {
@@ -382,6 +389,22 @@ def test_results_are_drawn_and_saved_as_others_are(colour_model, tmp_path):
     assert result.json["classes"][0]["name"] == "red"
 
 
+def test_results_are_drawn_as_paddlex_does(colour_model, tmp_path):
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), picture())
+    result = colour_model.predict(path)
+    # red is class 0, which is black, and leaves the image as it is
+    colours = [0, 0, 0, *(0, 255, 0), *(255, 0, 0)]
+    assert seg.visualize(path, result, weight=0.0, save_dir=tmp_path / "out", color=colours) is None
+    saved = cv2.imread(str(tmp_path / "out" / "visualize_a.png"))
+    given = seg.visualize(picture(), result, weight=0.0, save_dir=None, color=colours)
+    assert np.array_equal(saved, given)
+    labels = result["label_map"]
+    assert np.array_equal(given[labels == 0], picture()[labels == 0])
+    assert (given[labels == 1] == (0, 255, 0)).all()
+    assert (given[labels == 2] == (255, 0, 0)).all()
+
+
 # -- exporting and opening -----------------------------------------------------------------------
 
 
@@ -404,3 +427,17 @@ def test_what_was_trained_before_is_opened(trained, data, tmp_path):
         model = load_model(place, device="cpu")
         assert (model.num_classes, model.labels) == (5, trained.labels)
         assert model.evaluate(data[1])["miou"] == wanted
+
+
+def test_an_opened_model_is_trained_anew_as_it_was_made(toys, trained, data, tmp_path):
+    model = load_model(tmp_path / "run", device="cpu")
+    model.settings = {"train.num_workers": 0}
+    model.train(
+        1,
+        *(data[0], 8, data[1]),
+        save_dir=tmp_path / "next",
+        pretrain_weights=tmp_path / "run",
+    )
+    first, second = (read_yaml(tmp_path / run / "config.yaml") for run in ("run", "next"))
+    assert second["model"] == first["model"]
+    assert second["train"]["losses"] == first["train"]["losses"]
