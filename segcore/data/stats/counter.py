@@ -35,7 +35,7 @@ class SplitCounter:
         self._pairs: np.ndarray | None = None
         if num_classes <= MAX_PAIRED_CLASSES:
             self._pairs = np.zeros((num_classes, num_classes), np.int64)
-        self._areas: dict[int, _AreaCounter] = {}
+        self._areas = _AreaCounter(num_classes)
         self._sizes: Counter[tuple[int, int]] = Counter()
         self._brightness = array("f")
         self._contrast = array("f")
@@ -50,8 +50,7 @@ class SplitCounter:
         self._ignored_images += present.size == 0
         if self._pairs is not None:
             self._pairs[np.ix_(present, present)] += 1
-        for number, areas in zip(present.tolist(), found.object_areas, strict=True):
-            self._areas.setdefault(number, _AreaCounter()).add(areas)
+        self._areas.add(present, found.object_areas)
         self._sizes[found.width, found.height] += 1
         self._brightness.append(found.brightness)
         self._contrast.append(found.contrast)
@@ -95,16 +94,15 @@ class SplitCounter:
 
     def _class(self, number: int, name: str, valid: int) -> ClassStats:
         pixels = int(self._pixels[number])
-        areas = self._areas.get(number, _AreaCounter())
         return ClassStats(
             id=number,
             name=name,
             pixels=pixels,
             share=pixels / valid if valid else 0.0,
             images=int(self._images[number]),
-            objects=areas.count,
-            tiny_objects=areas.tiny,
-            object_area=areas.spread(),
+            objects=int(self._areas.counts[number]),
+            tiny_objects=int(self._areas.tiny[number]),
+            object_area=self._areas.spread(number),
         )
 
     def _size_spread(self, value: Callable[[int, int], float]) -> Spread | None:
@@ -122,38 +120,43 @@ class SplitCounter:
 
 
 class _AreaCounter:
-    """The areas of the objects of one class, in pixels: exact but for the median."""
+    """The areas of objects by class, in pixels: exact but for the median."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.tiny = 0
-        self._sum = 0
-        self._minimum = 0
-        self._maximum = 0
-        self._histogram = np.zeros(_AREA_BINS, np.int64)
+    def __init__(self, num_classes: int) -> None:
+        self.counts = np.zeros(num_classes, np.int64)
+        self.tiny = np.zeros(num_classes, np.int64)
+        self._sums = np.zeros(num_classes, np.float64)
+        self._minima = np.full(num_classes, np.inf)
+        self._maxima = np.zeros(num_classes)
+        self._histograms = np.zeros((num_classes, _AREA_BINS), np.int64)
 
-    def add(self, areas: np.ndarray) -> None:
-        if not areas.size:
+    def add(self, present: np.ndarray, by_class: Sequence[np.ndarray]) -> None:
+        """Count the areas of the objects of one image, given for each class in `present`."""
+        if not by_class:
             return
-        low, high = int(areas.min()), int(areas.max())
-        self._minimum = min(low, self._minimum) if self.count else low
-        self._maximum = max(high, self._maximum)
-        self.count += areas.size
-        self.tiny += int((areas < TINY_AREA).sum())
-        self._sum += int(areas.sum(dtype=np.int64))
+        areas = np.concatenate(by_class).astype(np.float64)
+        classes = np.repeat(present, [found.size for found in by_class])
+        np.add.at(self.counts, classes, 1)
+        np.add.at(self.tiny, classes, areas < TINY_AREA)
+        np.add.at(self._sums, classes, areas)
+        np.minimum.at(self._minima, classes, areas)
+        np.maximum.at(self._maxima, classes, areas)
         bins = (np.log2(areas) * _STEPS).astype(np.int64)
-        self._histogram += np.bincount(bins, minlength=_AREA_BINS)
+        np.add.at(self._histograms, (classes, bins), 1)
 
-    def spread(self) -> Spread | None:
-        if not self.count:
+    def spread(self, number: int) -> Spread | None:
+        """Give how the areas of a class vary; None where it has no objects."""
+        count = int(self.counts[number])
+        if not count:
             return None
-        middle = int(np.searchsorted(self._histogram.cumsum(), (self.count + 1) // 2))
+        minimum, maximum = float(self._minima[number]), float(self._maxima[number])
+        middle = int(np.searchsorted(self._histograms[number].cumsum(), (count + 1) // 2))
         median = round(2 ** ((middle + 0.5) / _STEPS))
         return Spread(
-            minimum=self._minimum,
-            median=min(max(median, self._minimum), self._maximum),
-            mean=round(self._sum / self.count, 2),
-            maximum=self._maximum,
+            minimum=minimum,
+            median=min(max(median, minimum), maximum),
+            mean=round(float(self._sums[number]) / count, 2),
+            maximum=maximum,
         )
 
 
