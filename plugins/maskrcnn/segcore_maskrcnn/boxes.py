@@ -12,6 +12,7 @@ import paddle
 
 __all__ = ["best_of_each_image", "clip_boxes", "decode", "encode", "image_index", "pairwise_iou"]
 
+_TINY = 1e-12
 _MAX_LOG_RATIO = math.log(1000.0 / 16)  # keeps exp() of an untrained network finite
 
 
@@ -23,8 +24,8 @@ def pairwise_iou(first: Any, second: Any) -> Any:
     sides = paddle.clip(high - low, min=0.0)  # (M, N, 2)
     intersection = sides[:, :, 0] * sides[:, :, 1]
     union = _area(first) + _area(second) - intersection
-    # boxes without area have no union with each other
-    return paddle.where(intersection > 0, intersection / union, paddle.zeros_like(union))
+    # two boxes without area have no union
+    return intersection / paddle.clip(union, min=_TINY)
 
 
 def _area(boxes: Any) -> Any:
@@ -66,7 +67,7 @@ def clip_boxes(boxes: Any, sizes: Any) -> Any:
     limits = paddle.concat([sizes[:, 1:], sizes[:, :1]] * 2, axis=1)  # (M, 4) as w, h, w, h
     if boxes.ndim == 3:
         limits = limits.unsqueeze(1)
-    return paddle.maximum(paddle.minimum(boxes, limits), paddle.zeros_like(limits))
+    return paddle.clip(paddle.minimum(boxes, limits), min=0.0)
 
 
 def image_index(counts: Any, rows: Any) -> Any:
@@ -93,4 +94,4 @@ def best_of_each_image(scores: Any, image: Any, counts: Any, kept: int) -> tuple
     order = paddle.argsort(image * total + order)
     begin = (paddle.cumsum(counts) - counts).gather(image.gather(order))
     chosen = paddle.masked_select(order, place - begin < kept)
-    return chosen, paddle.minimum(counts, paddle.full_like(counts, kept)).astype("int32")
+    return chosen, paddle.clip(counts, max=kept).astype("int32")

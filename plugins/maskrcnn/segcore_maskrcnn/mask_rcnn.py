@@ -110,7 +110,8 @@ class MaskRCNN(nn.Layer):
         scale = paddle.concat([scale[:, 1:], scale[:, :1]] * 2, axis=1)
         origin = clip_boxes(rows[:, 2:] / scale, _original_sizes(inputs).gather(image))
         has_area = (origin[:, 2:] > origin[:, :2]).all(axis=1, keepdim=True)
-        label = paddle.where(has_area, rows[:, :1], paddle.full_like(rows[:, :1], -1.0))
+        has_area = has_area.astype("float32")
+        label = rows[:, :1] * has_area + (has_area - 1.0)
         bbox = paddle.concat([label, rows[:, 1:2], origin], axis=1)
         return {"bbox": bbox, "bbox_num": numbers, "mask_prob": masks}
 

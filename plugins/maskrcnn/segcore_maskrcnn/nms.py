@@ -96,9 +96,9 @@ def _one_by_one(boxes: Any, scores: Any, counts: Any, options: Suppression) -> t
     image = image_index(counts, scores)  # (M,)
     by_class = paddle.transpose(boxes, [1, 0, 2])  # (C, M, 4)
     left = paddle.transpose(scores, [1, 0])  # (C, M)
-    left = paddle.where(left >= options.score, left, paddle.zeros_like(left))
+    left = left * (left >= options.score).astype("float32")
     number = paddle.shape(scores)[0]
-    taken = paddle.zeros_like(counts)
+    taken = counts * 0
     most = paddle.shape(counts)[0] * options.keep
     found = paddle.zeros([most, 7], "float32")  # class, score, box and image of each
     step = paddle.zeros([1], "int64")
@@ -117,11 +117,10 @@ def _one_by_one(boxes: Any, scores: Any, counts: Any, options: Suppression) -> t
         row.append(owner.astype("float32"))
         found = paddle.scatter(found, step, paddle.concat(row).reshape([1, 7]))
         weight = _kept_share(box, candidates, options)  # (1, M)
-        weight = paddle.where((image == owner).unsqueeze(0), weight, paddle.ones_like(weight))
-        itself = paddle.arange(number, dtype="int64") == place
-        weight = paddle.where(itself.unsqueeze(0), paddle.zeros_like(weight), weight)
-        of_class = of_class * weight
-        of_class = paddle.where(of_class >= options.score, of_class, paddle.zeros_like(of_class))
+        is_near = (image == owner).astype("float32").unsqueeze(0)  # of the same image
+        of_class = of_class * (weight * is_near + (1.0 - is_near))
+        of_class = of_class * (paddle.arange(number, dtype="int64") != place).astype("float32")
+        of_class = of_class * (of_class >= options.score).astype("float32")
         left = paddle.scatter(left, row_class, of_class)
         taken = taken + (paddle.arange(paddle.shape(counts)[0]) == owner).astype(taken.dtype)
         is_open = (taken < options.keep).astype("float32").gather(image)
@@ -157,7 +156,7 @@ def _matrix_nms(boxes: Any, scores: Any, counts: Any, options: Suppression) -> t
     places = paddle.nonzero(scores > options.score)  # (K, 2), row and class
     places = paddle.concat([places, paddle.zeros([1, 2], places.dtype)])
     values = scores.gather_nd(places)
-    values = paddle.where(values > options.score, values, paddle.zeros_like(values))
+    values = values * (values > options.score).astype("float32")
     owner = image_index(counts, scores).gather(places[:, 0])
     candidates, _ = best_of_each_image(values, owner, _count(owner, counts), _MOST_CANDIDATES)
     order = candidates.gather(paddle.argsort(values.gather(candidates), descending=True))
@@ -172,9 +171,9 @@ def _matrix_nms(boxes: Any, scores: Any, counts: Any, options: Suppression) -> t
     values = values * paddle.clip(share, max=1.0)
     chosen, _ = best_of_each_image(values, owner, _count(owner, counts), options.keep)
     is_good = values.gather(chosen) > options.score
-    # the bad ones belong to no image
-    nowhere = paddle.full_like(chosen, -1)
-    numbers = _count(paddle.where(is_good, owner.gather(chosen), nowhere), counts)
+    counted = is_good.astype("int64")
+    # the bad ones belong to image -1, which is none
+    numbers = _count(owner.gather(chosen) * counted + counted - 1, counts)
     label = places[:, 1:].astype("float32")
     rows = paddle.concat([label, values.unsqueeze(1), found], axis=1)
     return rows.gather(paddle.masked_select(chosen, is_good)), numbers.astype("int32")

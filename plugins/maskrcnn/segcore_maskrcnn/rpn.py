@@ -116,7 +116,7 @@ class RPNHead(nn.Layer):
                 deltas[level],
                 sizes,
                 anchors[level],
-                paddle.ones_like(anchors[level]),
+                paddle.ones(paddle.shape(anchors[level])),
                 pre_nms_top_n=counts.before,
                 post_nms_top_n=counts.after,
                 nms_thresh=counts.overlap,
