@@ -75,12 +75,11 @@ class LabelMe(BaseModel):
     )
 
     def detects(self, root: Path) -> bool:
-        """Say whether `root` has PaddleX's lists, or JSON files named as images are."""
+        """Say whether `root` has PaddleX's lists, or JSON files that are called as images are."""
         if any((root / name).is_file() for name in _LISTS.values()):
             return True
-        images = {without_suffix(name) for name in walk_files(root, IMAGE_SUFFIXES)}
-        files = [without_suffix(name) for name in walk_files(root, frozenset((".json",)))]
-        return bool(images) and any(name in images for name in files)
+        images = {_stem(name) for name in walk_files(root, IMAGE_SUFFIXES)}
+        return any(_stem(name) in images for name in walk_files(root, frozenset((".json",))))
 
     def read(self, root: Path) -> LabelMeDataset:
         """Look through all files for their labels. Raises DataError when there are none."""
@@ -103,21 +102,24 @@ class LabelMeDataset:
         self._root = root
         self._options = options
         self.notes: list[Note] = []
-        listed = self._find()
         labels: dict[str, None] = {}
+        shown: set[str] = set()  # the images that JSON files are about
         self._entries: list[_Entry] = []
-        for entry in listed:
+        for entry in self._find():
+            shown.add(_stem(entry.file))
             try:
-                found = _labels_of(read_json(root, entry.file, options.encoding))
+                content = read_json(root, entry.file, options.encoding)
             except DataError as error:
                 self.notes.append(Note("skipped", "image", str(error), entry.file))
                 continue
+            found = _labels_of(content)
             if found is None:
                 if entry.split == "train":
                     reason = "a JSON file that is not LabelMe's: it has no list of shapes"
                     self.notes.append(Note("skipped", "image", reason, entry.file))
                 continue
             self._entries.append(entry)
+            shown.add(_stem(_image_path(content)))
             labels |= dict.fromkeys(found)
         if not self._entries:
             first = f" {self.notes[0].file}: {self.notes[0].reason}." if self.notes else ""
@@ -125,7 +127,7 @@ class LabelMeDataset:
                 f"{printable(root)}: has no JSON file of LabelMe that can be read.{first}"
             )
         names = [without_suffix(entry.file) for entry in self._entries]
-        self._add_unlabelled(names)
+        self._add_unlabelled(names, shown)
         self.names: Sequence[str] = strip_common_folder(names)
         self.classes = Classes(self._class_names(labels), has_background=True)
 
@@ -179,16 +181,12 @@ class LabelMeDataset:
         name = next((n for n in candidates if os.path.isfile(self._root / n)), line)  # noqa: PTH113
         return os.path.normpath(name).replace(os.sep, "/")
 
-    def _add_unlabelled(self, names: list[str]) -> None:
-        """Note images that have no JSON file, or add them to `names` as background."""
+    def _add_unlabelled(self, names: list[str], shown: set[str]) -> None:
+        """Note images that no JSON file is about, or add them to `names` as background."""
         if any((self._root / name).is_file() for name in _LISTS.values()):
             return
-        stems = {name.rpartition("/")[2] for name in names}
-        missing = [
-            file
-            for file in walk_files(self._root, IMAGE_SUFFIXES)
-            if without_suffix(file).rpartition("/")[2] not in stems
-        ]
+        files = walk_files(self._root, IMAGE_SUFFIXES)
+        missing = [file for file in files if _stem(file) not in shown]
         if self._options.unlabelled == "skip":
             reason = "it has no JSON file (-o from.unlabelled=background takes it as background)"
             self.notes += [Note("skipped", "image", reason, file) for file in missing]
@@ -206,8 +204,7 @@ class LabelMeDataset:
 
     def _image(self, content: Mapping[str, Any], file: str, notes: list[Note]) -> tuple[bytes, str]:
         """Give the picture that was drawn on, and its name: embedded, or a file."""
-        embedded, path = content.get("imageData"), content.get("imagePath")
-        name = PureWindowsPath(path).as_posix() if isinstance(path, str) else ""
+        embedded, name = content.get("imageData"), _image_path(content)
         if isinstance(embedded, str) and embedded:
             return _decode_base64(embedded, "its imageData"), name or file
         if not name:
@@ -253,6 +250,16 @@ class _Drawn:
     outline: np.ndarray | None = None
     is_hole: bool = False
     holes: list[_Drawn] = field(default_factory=list)
+
+
+def _stem(name: str) -> str:
+    return without_suffix(name).rpartition("/")[2]
+
+
+def _image_path(content: Mapping[str, Any]) -> str:
+    """Give the imagePath with `/` between folders, also where Windows wrote it; else empty."""
+    path = content.get("imagePath")
+    return PureWindowsPath(path).as_posix() if isinstance(path, str) and path else ""
 
 
 def _labels_of(content: Any) -> list[str] | None:

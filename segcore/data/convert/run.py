@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -86,7 +87,8 @@ def convert_dataset(
     _check_names(dataset.names)
     lookup = class_lookup(dataset.classes.names, table)
     prepare_output(folder)
-    writer = writer_of.write(folder, table.classes)
+    with _boundary(writing, f"writing {folder}"):
+        writer = writer_of.write(folder, table.classes)
     for index in progress(range(len(dataset.names))):
         name = dataset.names[index]
         try:
@@ -104,7 +106,8 @@ def convert_dataset(
         reasons = "; ".join(line for line in list(report.lines())[2:5])
         raise DataError(f"{printable(root)}: no image can be used. {reasons or 'It is empty.'}")
     write_atomic(folder / REPORT_NAME, (json.dumps(report.as_json(), indent=2) + "\n").encode())
-    writer.finish()
+    with _boundary(writing, f"writing {folder}"):
+        writer.finish()
     return report
 
 
@@ -167,12 +170,22 @@ def _find_reader(root: Path, name: str | None, catalogue: Catalogue) -> Entry[Co
             raise RequestError(f"{entry.name} can be written, not read. To be read: {readable}.")
         return entry
     readers = [entry for entry in catalogue.converters if entry.spec.reads]
-    found = [e for e in readers if build_component(e, {}).detects(root)]
+    found = [entry for entry in readers if _is_detected(entry, root)]
     if len(found) != 1:
         names = ", ".join(entry.name for entry in found or readers)
         what = "could be any of these" if found else "is of no format that is known"
         raise DataError(f"{printable(root)}: {what}: {names}. Say which with --from.")
     return found[0]
+
+
+def _is_detected(entry: Entry[ConverterSpec], root: Path) -> bool:
+    """Ask a format whether `root` is one of its; one that fails at it is left out, with a line."""
+    try:
+        with _boundary(entry, "looking at the folder"):
+            return bool(build_component(entry, {}).detects(root))
+    except PluginBrokenError as error:
+        logging.getLogger("segcore").warning("%s", error)
+        return False
 
 
 def _find_writer(name: str, catalogue: Catalogue) -> Entry[ConverterSpec]:

@@ -432,3 +432,19 @@ def test_polygons_over_the_border_are_cut_in_coco_files(folder, tmp_path):
     (found,) = objects_of(folder(shape("a", "polygon", [[40, 10], [60, 10], [60, 20]])), tmp_path)
     points = np.reshape(found["segmentation"][0], (-1, 2))
     assert points.max(axis=0).tolist() == [48, 14]
+
+
+def test_an_image_of_another_name_than_its_json_is_annotated_all_the_same(folder, convert):
+    root = folder(shape("a", "polygon", HOLE))
+    (root / "photo.json").rename(root / "first.json")
+    report, maps = convert(root, read_options={"unlabelled": "background"}, format="LabelMe")
+    assert list(maps) == ["first"]
+    assert report.is_clean()
+
+
+def test_json_files_in_a_folder_of_their_own_are_found_out(tmp_path, convert):
+    root = paddlex_layout(tmp_path / "set")
+    for name in ("train_anno_list.txt", "val_anno_list.txt"):
+        (root / name).unlink()
+    report, _ = convert(root)
+    assert (report.source_format, report.images) == ("LabelMe", {"train": 3})
