@@ -257,6 +257,6 @@ PLANTED = {
     "recurses": Target(_recurse, (LIST,)),
     "allocates": Target(_allocate, (LIST,)),
     "crashes": Target(lambda data, folder: os.abort(), (LIST,)),
-    "warns": Target(lambda data, folder: np.float32(1e38) * 10, (LIST,)),
+    "warns": Target(lambda data, folder: np.float32(1e38) * np.float32(10), (LIST,)),
     "hangs": Target(lambda data, folder: time.sleep(60), (LIST,)),
 }
