@@ -47,6 +47,7 @@ def check_dataset(
     splits: Sequence[str] | None = None,
     output: str | Path | None = None,
     baseline: Baseline | None = None,
+    remember: bool = False,
     workers: int | None = None,
     progress: Progress = unseen,
 ) -> CheckResult:
@@ -55,7 +56,8 @@ def check_dataset(
     `config` says how samples are read, as the section `data` of a configuration; `splits` names
     those to look at, by default train and val, which must be there, and test where there is one.
     With `output`, check_dataset_result.json and pictures are written into that folder. What
-    `baseline` knows is left out. Raises DataError where there is no dataset, and OutputError.
+    `baseline` knows is left out; with `remember`, `seen` of the result has everything, to make a
+    baseline of. Raises DataError where there is no dataset, OutputError and StorageError.
     """
     from segcore.config.schema import Config, DataConfig, ModelConfig
     from segcore.data.dataset import find_format
@@ -71,7 +73,7 @@ def check_dataset(
         listed = getattr(layout, "splits", None)
         present = _NEEDED if listed is None else listed(root, whole)
         splits = (*_NEEDED, *(split for split in present if split not in _NEEDED))
-    collector = Collector(baseline, remembers=True)
+    collector = Collector(baseline, remembers=remember)
     keys = [_content_key(layout, root, data, some) for some in _passing(splits)]
     census = _inspect(layout, whole, splits, collector, workers=workers, progress=progress)
     result = CheckResult(

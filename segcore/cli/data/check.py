@@ -69,7 +69,7 @@ def check_command(
     config = read_data_config(file, overrides)
     prepare_report(report)
     known = None if baseline is None else baselines.read_baseline(baseline)
-    target = folder if output is None else output
+    target = folder.resolve() if output is None else output
     if output is not None or folder.is_dir():
         prepare_output(target)  # before the work, not after it
     result = check_dataset(
@@ -77,6 +77,7 @@ def check_command(
         config=config,
         splits=splits or None,
         baseline=known,
+        remember=write_baseline is not None,
         workers=workers,
         progress=bar("checking"),
     )

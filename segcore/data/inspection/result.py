@@ -38,7 +38,7 @@ class CheckResult:
     """What a check found and counted in the dataset at `path`.
 
     `accepted` is the number of findings that a baseline took out. `seen` holds all findings, to
-    write a baseline of, where that was asked for.
+    write a baseline of, where that was asked for, and is empty otherwise.
     """
 
     path: str

@@ -240,7 +240,7 @@ def test_a_baseline_accepts_what_is_known_and_nothing_else(root, tmp_path, capsy
 
 def test_a_baseline_tells_classes_apart(root, tmp_path):
     plant(root, "a class that never occurs")
-    write_baseline(tmp_path / "known.json", check_dataset(root).seen)
+    write_baseline(tmp_path / "known.json", check_dataset(root, remember=True).seen)
     corpus.put_labels(corpus.without(2))(root)
     result = check_dataset(root, baseline=read_baseline(tmp_path / "known.json"))
     assert [f.message for f in result.findings if f.code == "SEG302"] == [
