@@ -27,7 +27,7 @@ def tiff_of(value):
 
 def test_a_value_of_32_bits_is_not_wrapped_into_a_class():
     # OpenCV 4 refuses such files, OpenCV 5 reads them
-    with pytest.raises(LabelError, match="holds the value 4294967295|the data is damaged"):
+    with pytest.raises(LabelError, match=r"holds the value 4294967295|the data is damaged"):
         decode_label(tiff_of(2**32 - 1), "a.tif")
 
 
