@@ -15,7 +15,7 @@ from segcore.errors import DataError, ExhaustedError, SegcoreError
 from segcore.protocols import Dataset, Transform
 from segcore.tasks.sample import Sample
 
-__all__ = ["Answer", "Job", "OnBadSample", "Reader"]
+__all__ = ["Answer", "Job", "OnBadSample", "Reader", "load_sample"]
 
 OnBadSample = Literal["fail", "skip"]
 
@@ -65,7 +65,7 @@ class Reader:
             while True:
                 reading(index)
                 try:
-                    sample = self._load(index)
+                    sample = load_sample(self.dataset, index)
                 except DataError as error:
                     skipped.append((index, str(error)))
                     replacement = next(spares, None)
@@ -77,16 +77,6 @@ class Reader:
             samples.append(self._transform(sample, job.epoch, index))
         return Answer(self._collate(samples), tuple(skipped))
 
-    def _load(self, index: int) -> Sample:
-        try:
-            return self.dataset.load(index)
-        except SegcoreError:
-            raise
-        except MemoryError as error:
-            raise self._exhausted(self.dataset.describe(index)) from error
-        except Exception as error:  # plugin boundary: datasets may raise anything
-            raise _fault(self.dataset.describe(index), "reading it", error) from error
-
     def _transform(self, sample: Sample, epoch: int, index: int) -> Sample:
         rng = np.random.default_rng([self.seed, epoch, index])
         try:
@@ -94,7 +84,7 @@ class Reader:
         except SegcoreError:
             raise
         except MemoryError as error:
-            raise self._exhausted(self.dataset.describe(index)) from error
+            raise _exhausted(self.dataset.describe(index)) from error
         except Exception as error:  # plugin boundary: transforms may raise anything
             raise _fault(self.dataset.describe(index), "transforming it", error) from error
 
@@ -102,14 +92,30 @@ class Reader:
         try:
             return self.collate(list(samples))
         except MemoryError as error:
-            raise self._exhausted(f"a batch of {len(samples)} samples") from error
+            raise _exhausted(f"a batch of {len(samples)} samples") from error
 
-    @staticmethod
-    def _exhausted(what: str) -> ExhaustedError:
-        return ExhaustedError(
-            f"{what}: out of memory while reading; lower train.num_workers, train.batch_size or "
-            "data.max_pixels"
-        )
+
+def load_sample(dataset: Dataset, index: int) -> Sample:
+    """Read sample `index`, whatever the dataset raises.
+
+    Raises the SegcoreError of what went wrong, DataError for errors of other kinds, and
+    ExhaustedError where memory runs out.
+    """
+    try:
+        return dataset.load(index)
+    except SegcoreError:
+        raise
+    except MemoryError as error:
+        raise _exhausted(dataset.describe(index)) from error
+    except Exception as error:  # plugin boundary: datasets may raise anything
+        raise _fault(dataset.describe(index), "reading it", error) from error
+
+
+def _exhausted(what: str) -> ExhaustedError:
+    return ExhaustedError(
+        f"{what}: out of memory while reading; lower train.num_workers, train.batch_size or "
+        "data.max_pixels"
+    )
 
 
 def _fault(where: str, doing: str, error: Exception) -> DataError:

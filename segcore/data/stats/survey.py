@@ -13,6 +13,7 @@ from segcore.data.classmap import void_value
 from segcore.data.dataset import open_splits
 from segcore.data.paths import printable
 from segcore.data.pool import map_in_threads
+from segcore.data.reader import load_sample
 from segcore.data.stats.counter import SplitCounter
 from segcore.data.stats.measure import TINY_AREA, Measurement, measure
 from segcore.data.stats.record import DatasetStats
@@ -111,6 +112,6 @@ def _measure(
     split, index = place
     dataset = datasets[split]
     try:
-        return split, index, measure(dataset.load(index), void)
+        return split, index, measure(load_sample(dataset, index), void)
     except DataError as error:
         return split, index, str(error)

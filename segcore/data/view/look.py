@@ -16,6 +16,7 @@ from segcore.data.dataset import open_splits
 from segcore.data.finding import Finding
 from segcore.data.palette import class_palette, voc_palette
 from segcore.data.pool import map_in_threads
+from segcore.data.reader import load_sample
 from segcore.data.report.record import Picture, Report
 from segcore.data.stats.record import DatasetStats
 from segcore.data.stats.survey import Progress, survey, unseen
@@ -170,7 +171,7 @@ class _Chooser:
 
     def _load(self, position: int) -> Sample:
         split, index = self.facts.places[position]
-        return self.datasets[split].load(index)
+        return load_sample(self.datasets[split], index)
 
     def _picture(
         self,

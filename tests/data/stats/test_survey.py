@@ -190,3 +190,19 @@ def test_images_of_any_number_of_channels_are_measured(channels):
     assert found.channel_stds == pytest.approx(image.std((0, 1)))
     weights = [0.299, 0.587, 0.114] if channels == 3 else [1 / channels] * channels
     assert found.brightness == pytest.approx((image @ weights).mean(), abs=0.5)
+
+
+def test_a_dataset_of_a_plugin_may_raise_anything(known, monkeypatch):
+    from segcore.data.segdataset import SegDataset
+
+    whole = SegDataset.load
+
+    def load(self, index):
+        if index == 1:
+            raise KeyError("tile")
+        return whole(self, index)
+
+    monkeypatch.setattr(SegDataset, "load", load)
+    stats = dataset_stats(known)
+    assert (stats.total.images, stats.total.unreadable) == (2, 1)
+    assert "images/train1.png (train.txt, line 2): KeyError while reading it" in stats.problems[0]
