@@ -122,6 +122,12 @@ class WeightsSpec:
     sha256: str | None = None
     num_classes: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.part not in ("network", "backbone"):
+            raise ValueError(f"weights {self.trained_on!r}: part {self.part!r} is none")
+        if not self.url.startswith("https://"):
+            raise ValueError(f"weights {self.trained_on!r}: {self.url!r} is no https address")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Score:

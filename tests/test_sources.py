@@ -91,6 +91,17 @@ def test_a_plugin_imports_only_what_is_public_and_no_other_plugin(path):
             assert rest.partition(".")[0] in PUBLIC_TO_PLUGINS | set(segcore.__all__), module
 
 
+def test_one_module_talks_to_the_web():
+    clients = ("urllib.request", "http.client", "requests", "httpx", "aiohttp", "urllib3")
+    found = {
+        name_of(path)
+        for path in [*CORE, *PLUGINS]
+        for module in imports(path)
+        if module.startswith(clients)
+    }
+    assert found == {"segcore/checkpoint/web.py"}
+
+
 def test_no_file_names_a_path_on_somebodys_machine():
     # /home/me stands for anybody's
     pattern = re.compile(r"(?<![\w.~}])/(?:work|opt|root|home|mnt|Users)/(?!me\b)[\w.]")

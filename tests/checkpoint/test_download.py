@@ -1,8 +1,11 @@
 """Downloads from servers that stall, cut, lie and change (fault F25)."""
 
+import contextlib
 import errno
 import hashlib
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -283,3 +286,32 @@ def test_a_disk_that_fails_never_leaves_half_a_file_under_the_name(web, webserve
     assert disk.struck is not None
     if (tmp_path / "w").exists():
         assert (tmp_path / "w").read_bytes() == webserver.CONTENT
+
+
+def test_a_killed_download_goes_on_where_it_was(fetch, web, webserver):
+    def stall(handler):
+        length = str(len(webserver.CONTENT))
+        webserver.send(handler, 200, webserver.CONTENT[:5000], ETag='"one"', Content_Length=length)
+        web.released.wait(30)
+
+    web.pages["/w"] = webserver.in_turn(stall, webserver.page())
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from segcore.checkpoint.download import DownloadRules, download\n"
+        "from segcore.checkpoint.web import WebRules\n"
+        "rules = DownloadRules(web=WebRules(schemes=frozenset({'http'})))\n"
+        "download(sys.argv[1], Path(sys.argv[2]), rules=rules)"
+    )
+    command = [sys.executable, "-c", code, f"{web.address}/w", str(fetch.folder / "w")]
+    with subprocess.Popen(command) as process:
+        while not (fetch.folder / "w.part").exists() or part_size(fetch) < 5000:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                assert process.wait(0.01) is None
+        process.kill()
+    assert kept(fetch) == ["w.part", "w.part.json"]
+    assert fetch() == webserver.CONTENT
+    assert web.ranges() == [None, "bytes=5000-"]
+
+
+def part_size(fetch):
+    return (fetch.folder / "w.part").stat().st_size
