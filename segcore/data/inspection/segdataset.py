@@ -102,13 +102,14 @@ class _Inspector:
             ]
         self._judge_lists()
         self._judge_masks()
-        judge_classes(
-            tuple(self.censuses.values()),
-            classes.names,
-            self.collector,
-            file="labels.txt",
-            by_pixels=True,
-        )
+        if self.has_real_class or not any(self.masks.values()):  # masks have their own finding
+            judge_classes(
+                tuple(self.censuses.values()),
+                classes.names,
+                self.collector,
+                file="labels.txt",
+                by_pixels=True,
+            )
         return Census("SegDataset", tuple(self.censuses.values()), classes.names)
 
     # -- classes

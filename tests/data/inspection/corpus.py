@@ -445,11 +445,7 @@ PLANTS = [
         "SEG208",
         label_name(0),
         8,
-        also=(
-            ("SEG208", label_name(8), 4),
-            ("SEG302", "labels.txt", 1),
-            ("SEG302", "labels.txt", 1),
-        ),
+        also=(("SEG208", label_name(8), 4),),
     ),
     Plant(
         24,
