@@ -11,7 +11,7 @@ from segcore.data.overlay import find_borders
 from segcore.tasks.instances import Instances
 from segcore.tasks.sample import Sample
 
-__all__ = ["TINY_AREA", "Measurement", "measure", "region_areas"]
+__all__ = ["TINY_AREA", "Measurement", "measure"]
 
 TINY_AREA = 64
 """Objects of fewer pixels are tiny: less than a cell of the features, at stride 8, that see it."""
@@ -75,7 +75,7 @@ def measure(sample: Sample, void: int) -> Measurement:
         classes=classes,
         pixels=counts[classes],
         object_areas=tuple(
-            region_areas(label, number) if instances is None else _areas(instances, number)
+            _region_areas(label, number) if instances is None else _areas(instances, number)
             for number in classes.tolist()
         ),
         ignored_pixels=int(counts[void]),
@@ -122,7 +122,7 @@ def _channel_spreads(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(means)[:, 0], np.concatenate(stds)[:, 0]
 
 
-def region_areas(label: np.ndarray, number: int) -> np.ndarray:
+def _region_areas(label: np.ndarray, number: int) -> np.ndarray:
     """Give the areas of the connected regions of a class, in pixels."""
     import cv2
 
