@@ -49,8 +49,10 @@ class Boxes(nn.Layer):
         if self.training:
             return self._losses(score.squeeze(2), label, sides, inputs, int(width))
         score, cell = paddle.topk(functional.sigmoid(score.squeeze(2)), MOST)  # (N, MOST)
-        label = paddle.take_along_axis(label.argmax(axis=2), cell, 1).astype("float32")
-        sides = paddle.take_along_axis(sides, cell.unsqueeze(2), 1)  # (N, MOST, 4)
+        cells = paddle.arange(paddle.shape(x)[1], dtype=cell.dtype)
+        chosen = (cell.unsqueeze(2) == cells).astype("float32")  # (N, MOST, cells)
+        label = paddle.matmul(chosen, label).argmax(axis=2).astype("float32")
+        sides = paddle.matmul(chosen, sides)  # (N, MOST, 4)
         place = paddle.stack([cell % width, cell // width], axis=2).astype("float32") + 0.5
         centre = paddle.concat([place, place], axis=2) * CELL
         reach = functional.softplus(sides) * CELL * paddle.to_tensor([-1.0, -1.0, 1.0, 1.0])
