@@ -224,7 +224,7 @@ class CocoWriter:
         """Write the annotation files."""
         for split, images in self._images.items():
             pieces = _file(images, self._objects[split], self._categories())
-            self._folder.write(f"annotations/instance_{split}.json", pieces)
+            self._folder.write_last(f"annotations/instance_{split}.json", pieces)
 
     def _categories(self) -> _Records:
         records = _Records()

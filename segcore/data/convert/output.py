@@ -2,38 +2,66 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from segcore.annotation import Classes
-from segcore.checkpoint.files import prepare_output, write_atomic
+from segcore.checkpoint.files import Files, prepare_output, write_atomic
 from segcore.data.palette import class_palette
 from segcore.errors import RequestError
 
 __all__ = ["Folder", "encode_label", "encode_palette", "palette_of", "stored_labels"]
 
 
+class _Unflushed(Files):
+    """Writes without waiting for the disk: waiting for each of a million files takes hours."""
+
+    def fsync(self, descriptor: int) -> None:
+        """Leave it to the end."""
+
+    def sync(self, path: Path) -> None:
+        """Leave it to the end."""
+
+
 class Folder:
-    """The output folder; folders inside are made when their first file comes."""
+    """The output folder; folders inside are made when their first file comes.
+
+    Images and labels are flushed to the disk together, before the first list is written: a list
+    that is there names files that are there, also after a power cut.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._made: set[Path] = set()
+        self._quick = _Unflushed()
+        self._is_flushed = True
 
-    def write(self, name: str, data: bytes | Iterable[bytes]) -> None:
-        """Write the file `name` below the folder. Raises StorageError, OutputError."""
+    def write(self, name: str, data: bytes) -> None:
+        """Write an image or a label, below the folder. Raises StorageError, OutputError."""
+        write_atomic(self._place(name), data, self._quick)
+        self._is_flushed = False
+
+    def write_last(self, name: str, data: bytes | Iterable[bytes]) -> None:
+        """Write a file that lists others, once these are safe. Raises as `write` does."""
+        if not self._is_flushed:
+            os.sync()
+            self._is_flushed = True
+        write_atomic(self._place(name), data)
+
+    def write_lines(self, name: str, lines: Iterable[str]) -> None:
+        """Write a text file that lists others; names of files keep the bytes that they have."""
+        pieces = (f"{line}\n".encode("utf-8", "surrogateescape") for line in lines)
+        self.write_last(name, pieces)
+
+    def _place(self, name: str) -> Path:
         path = self.root / name
         if path.parent not in self._made:
             prepare_output(path.parent)
             self._made.add(path.parent)
-        write_atomic(path, data)
-
-    def write_lines(self, name: str, lines: Iterable[str]) -> None:
-        """Write a text file; names of files keep the bytes that they have."""
-        pieces = (f"{line}\n".encode("utf-8", "surrogateescape") for line in lines)
-        self.write(name, pieces)
+        return path
 
 
 def palette_of(classes: Classes) -> np.ndarray:

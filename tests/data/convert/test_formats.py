@@ -10,6 +10,7 @@ from PIL import Image
 from pycocotools import mask as coco_api
 
 from segcore.annotation import Classes
+from segcore.data.convert import supervisely
 from segcore.data.convert.ade20k import ADE20K_CLASSES
 from segcore.data.convert.run import convert_dataset
 from segcore.data.convert.segdataset import class_lines
@@ -325,11 +326,12 @@ def test_supervisely_bitmaps_and_polygons_with_holes(tmp_path, convert):
         "no base64!",
         b64(b"no zlib"),
         b64(zlib.compress(b"no picture")),
-        b64(zlib.compress(b"\x89PNG\r\n\x1a\n" + bytes(2**27))),
+        b64(zlib.compress(b"\x89PNG\r\n\x1a\n" + bytes(2**17))),
         None,
     ],
 )
-def test_supervisely_bitmaps_that_are_damaged_are_counted(data, tmp_path, convert):
+def test_supervisely_bitmaps_that_are_damaged_are_counted(data, tmp_path, convert, monkeypatch):
+    monkeypatch.setattr(supervisely, "_MAX_BITMAP_BYTES", 2**16)
     bad = {"geometryType": "bitmap", "classTitle": "cat",
            "bitmap": {"data": data, "origin": [1, 1]}}  # fmt: skip
     report, maps = convert(supervisely_set(tmp_path / "sly", [bad]))
