@@ -144,7 +144,7 @@ class Trainer:
             while not self._is_finished():
                 epoch, start = divmod(self.state.step, self.intervals.epoch)
                 for batch in self.train_batches.epoch(epoch, start=start):
-                    with _memory_errors(self.config):
+                    with _memory_errors(self.task):
                         losses = self._step(batch)
                     if epoch == 0:  # later epochs only repeat what is wrong with the images
                         self._tally_warnings(batch)
@@ -255,7 +255,7 @@ class Trainer:
                 self._take_as_best(None)
             self.state.evaluation_due = False
             return
-        with averaged, _memory_errors(self.config):
+        with averaged, _memory_errors(self.task):
             scores = evaluate(self.task.session(self.network), self.task, self.eval_batches())
             best = self.config.eval.best
             if best not in scores:
@@ -337,7 +337,7 @@ def _fitting_schedule(train: TrainConfig, iters: int) -> Schedule:
 
 
 @contextmanager
-def _memory_errors(config: Config) -> Iterator[None]:
+def _memory_errors(task: Task) -> Iterator[None]:
     """Say in words what an exhausted memory means."""
     try:
         yield
@@ -345,11 +345,9 @@ def _memory_errors(config: Config) -> Iterator[None]:
         # Paddle has no class of its own for this: the kind stands in the text
         if not isinstance(error, MemoryError) and "ResourceExhausted" not in str(error):
             raise
-        width, height = config.train.crop_size
         raise ExhaustedError(
-            f"out of memory with train.batch_size={config.train.batch_size} and "
-            f"train.crop_size={width}x{height}: lower one of them. The state before this step is "
-            "saved as of the newest checkpoint."
+            f"out of memory with {task.memory_settings()}: lower one of them. The state before "
+            "this step is saved as of the newest checkpoint."
         ) from error
 
 

@@ -135,6 +135,10 @@ class InstanceTask(Task):
             found += _split(group, *outputs)
         return found
 
+    def memory_settings(self) -> str:
+        count = self.config.train.batch_size
+        return f"train.batch_size={count} and images of the sizes that train.transforms makes"
+
     def truth(self, sample: Sample) -> Truth:
         if sample.instances is None:
             raise DataError(f"{sample.source}: has no objects, which measuring needs")

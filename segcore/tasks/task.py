@@ -106,6 +106,13 @@ class Task(ABC):
         """
         return {}
 
+    def memory_settings(self) -> str:
+        """Name the settings that decide how much memory training takes, with their values."""
+        width, height = self.config.train.crop_size
+        return (
+            f"train.batch_size={self.config.train.batch_size} and train.crop_size={width}x{height}"
+        )
+
     def metrics(self) -> list[Metric]:
         """Build the metrics that the configuration asks for.
 
