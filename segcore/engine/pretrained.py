@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from segcore.checkpoint.backbone_weights import is_backbone_file, load_backbone_into
 from segcore.checkpoint.pretrained import Pretrained, bring, find_pretrained
 from segcore.checkpoint.web import is_url
-from segcore.checkpoint.weights import MatchReport, load_into, read_weights
+from segcore.checkpoint.weights import MatchReport, load_into, match_weights, read_weights
 from segcore.config.schema import WeightsOrigin
-from segcore.engine.head import carry_rows, classes_to_reset, find_head
+from segcore.engine.head import ClassAxis, carry_rows, classes_to_reset, find_head
 from segcore.errors import ConfigError, WeightsError
 from segcore.inference.source import find_model
 from segcore.nn.nearest import nearest_model_in
@@ -112,11 +112,10 @@ class _Head:
         """Give the weights to load, and the names of the arrays that stay as they are."""
         asked = self.config.train.reset_head
         if asked is False:
+            self._require_same_number(weights, start)
             self._warn_of_other_classes(start)
             return weights, frozenset()
-        options = self.config.model.options
-        count = len(self.class_names)
-        head = find_head(self.network, self.entry, count, options, self.catalogue)
+        head = self._find()
         if asked is True or asked == "auto":
             state = self.network.state_dict()
             differs = any(
@@ -139,6 +138,23 @@ class _Head:
         state = self.network.state_dict()
         arrays = carry_rows(weights, state, head, ours=self.class_names, theirs=theirs, reset=reset)
         return arrays, frozenset()
+
+    def _find(self) -> dict[str, ClassAxis | None]:
+        options, count = self.config.model.options, len(self.class_names)
+        return find_head(self.network, self.entry, count, options, self.catalogue)
+
+    def _require_same_number(self, weights: Mapping[str, Array], start: Pretrained) -> None:
+        """Refuse weights that fit but for the number of classes, and say the ways out."""
+        shapes = {name: tuple(t.shape) for name, t in self.network.state_dict().items()}
+        report = match_weights(shapes, weights)
+        if report.missing or report.unexpected or not report.wrong_shape:
+            return
+        if report.wrong_shape.keys() <= self._find().keys():
+            raise WeightsError(
+                f"{start.shown}: is for another number of classes than the {len(self.class_names)} "
+                f"of the data: {report.describe()}. All else fits: start the head anew "
+                "(--reset-head), or let it go by class name (train.reset_head=null)"
+            )
 
     def _warn_of_other_classes(self, start: Pretrained) -> None:
         """Say that rows of the head may now stand for other classes than they were trained for."""
