@@ -99,12 +99,7 @@ class MaskRCNN(nn.Layer):
         `bbox` and `bbox_num` are those of `forward`; `mask_prob` (M, R, R) are probabilities over
         the box, for `segcore_maskrcnn.mask_head.paste_masks` or whatever else stretches them.
         """
-        features = self._features(inputs["image"])
-        sizes = inputs["im_shape"]
-        boxes, counts = self._propose(features, sizes)[3:]
-        scores, deltas, _ = self.bbox_head(self._within(features, boxes, counts))
-        rows, numbers = self.bbox_head.predict(scores, deltas, boxes, counts, sizes)
-        masks = self._draw(features, rows, numbers)
+        rows, numbers, masks = self._find(inputs["image"], inputs["im_shape"])
         image = image_index(numbers, rows)
         scale = inputs["scale_factor"].gather(image)  # (M, 2) as y, x
         scale = paddle.concat([scale[:, 1:], scale[:, :1]] * 2, axis=1)
@@ -114,6 +109,14 @@ class MaskRCNN(nn.Layer):
         label = rows[:, :1] * has_area + (has_area - 1.0)
         bbox = paddle.concat([label, rows[:, 1:2], origin], axis=1)
         return {"bbox": bbox, "bbox_num": numbers, "mask_prob": masks}
+
+    def _find(self, image: Any, sizes: Any) -> tuple[Any, Any, Any]:
+        """Give objects (M, 6) in pixels of `image`, how many each has (N,), and masks (M, R, R)."""
+        features = self._features(image)
+        boxes, counts = self._propose(features, sizes)[3:]
+        scores, deltas, _ = self.bbox_head(self._within(features, boxes, counts))
+        rows, numbers = self.bbox_head.predict(scores, deltas, boxes, counts, sizes)
+        return rows, numbers, self._draw(features, rows, numbers)
 
     def _features(self, image: Any) -> list[Any]:
         """Give the features that proposals come from, finest first."""
