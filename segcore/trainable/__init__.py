@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from segcore.trainable import datasets, seg, transforms
     from segcore.trainable.datasets import SegDataset
     from segcore.trainable.load import load_model
-    from segcore.trainable.model import DefaultWeights, TrainableModel, with_defaults
+    from segcore.trainable.model import (
+        DefaultWeights,
+        TrainableModel,
+        TrainRequest,
+        with_defaults,
+    )
     from segcore.trainable.semantic import SemanticModel, SemanticPrediction, loss_settings
 
 __all__ = [
@@ -23,6 +28,7 @@ __all__ = [
     "SegDataset",
     "SemanticModel",
     "SemanticPrediction",
+    "TrainRequest",
     "TrainableModel",
     "datasets",
     "load_model",
@@ -37,6 +43,7 @@ _HOMES = {
     "SegDataset": "datasets",
     "SemanticModel": "semantic",
     "SemanticPrediction": "semantic",
+    "TrainRequest": "model",
     "TrainableModel": "model",
     "load_model": "load",
     "loss_settings": "semantic",

@@ -16,7 +16,14 @@ from segcore.trainable.transforms import Compose
 if TYPE_CHECKING:
     from segcore.config.schema import Config
 
-__all__ = ["AnyDataset", "DatasetDescription", "SegDataset"]
+__all__ = [
+    "TRANSFORMS_OF",
+    "AnyDataset",
+    "DatasetDescription",
+    "SegDataset",
+    "describe",
+    "require_apart",
+]
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +44,8 @@ class DatasetDescription(Protocol):
 AnyDataset: TypeAlias = "str | Path | Dataset | DatasetDescription"
 """The folder of a dataset, a dataset, or the description of one."""
 
-_TRANSFORMS_OF = {"train": "train.transforms", "val": "eval.transforms"}
+TRANSFORMS_OF = {"train": "train.transforms", "val": "eval.transforms"}
+"""Where the configuration has the transforms of each split."""
 
 
 class SegDataset:
@@ -98,7 +106,7 @@ class SegDataset:
     def settings(self, split: str) -> dict[str, Any]:
         found: dict[str, Any] = {"data.path": str(self.data_dir)} if split == "train" else {}
         if self.transforms is not None:
-            found[_TRANSFORMS_OF[split]] = self.transforms.components()
+            found[TRANSFORMS_OF[split]] = self.transforms.components()
             found |= self.transforms.settings()
         if self.num_workers != "auto":
             found["train.num_workers"] = self.num_workers

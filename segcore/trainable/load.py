@@ -12,29 +12,30 @@ from segcore.trainable.semantic import SemanticModel
 
 __all__ = ["load_model"]
 
-_CLASSES = {"semantic": SemanticModel}
+_CLASSES: dict[str, type[TrainableModel]] = {"semantic": SemanticModel}
 
 
 def load_model(model_dir: str | Path, device: str = "auto") -> TrainableModel:
     """Open the folder of a run, or its best_model, as a model that measures and predicts.
 
-    It can be trained anew, with the same options. Raises SegcoreError.
+    A semantic model can be trained anew, with the same options. Raises SegcoreError.
     """
     found = find_model(Path(model_dir))
     config = found.source.config or found.config
-    task = found.task or get_catalogue().models.find(config.model.name).spec.task
-    if task not in _CLASSES or config.data.num_classes is None:
+    if config.data.num_classes is None:
         raise RequestError(
-            f"{model_dir}: holds {config.model.name}, a model of the task {task}, which "
-            "segcore.create_model opens"
+            f"{model_dir}: does not say how many classes {config.model.name} has; "
+            "segcore.create_model opens it"
         )
+    task = found.task or get_catalogue().models.find(config.model.name).spec.task
+    kind = _CLASSES.get(task, TrainableModel)
     settings = {
         "model.options": config.model.options,
         "data.channels": config.data.channels,
         "data.ignore_index": config.data.ignore_index,
         "train.losses": [dict(term) for term in config.train.model_dump()["losses"]],
     }
-    model = _CLASSES[task](config.model.name, config.data.num_classes, settings)
+    model = kind(config.model.name, config.data.num_classes, settings)
     model.device = device
     model.open(model_dir)
     return model

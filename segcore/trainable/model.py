@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -33,7 +32,13 @@ from segcore.errors import DataError, RequestError
 from segcore.inference.inputs import ImageInput, expand_inputs
 from segcore.tasks.result import Predicted
 from segcore.tasks.sample import Sample
-from segcore.trainable.datasets import AnyDataset, DatasetDescription, describe, require_apart
+from segcore.trainable.datasets import (
+    TRANSFORMS_OF,
+    AnyDataset,
+    DatasetDescription,
+    describe,
+    require_apart,
+)
 from segcore.trainable.transforms import Compose
 
 if TYPE_CHECKING:
@@ -86,7 +91,7 @@ class Opened:
     session: InferenceSession
 
 
-class TrainableModel(ABC):
+class TrainableModel:
     """A network by name, and all that is done with it.
 
     `device` is where it trains and predicts: auto, cpu, gpu:0, ... `settings` are values of the
@@ -94,8 +99,9 @@ class TrainableModel(ABC):
     the names of the classes, once they are known.
     """
 
-    transforms: ClassVar[Mapping[str, Compose]]
-    """What is done to images of datasets that do not say it themselves, by split: train, val."""
+    transforms: ClassVar[Mapping[str, Compose]] = {}
+    """What is done to images of datasets that do not say it themselves, by split (train, val),
+    where that is not what the recipe of the model or of its task says."""
 
     def __init__(self, name: str, num_classes: int, settings: Mapping[str, Any]) -> None:
         self.name = name
@@ -146,25 +152,24 @@ class TrainableModel(ABC):
         return result
 
     def _settings_of(self, request: TrainRequest) -> dict[str, Any]:
-        found = {
+        found: dict[str, Any] = {
             "train.epochs": request.num_epochs,
             "train.batch_size": request.train_batch_size,
             "train.log_interval": request.log_interval_steps,
-            "train.transforms": self.transforms["train"].components(),
-            **describe(request.train_dataset, "train"),
         }
-        # without images to measure on, what training does to values is all that is known
-        last = found["train.transforms"][-1]
-        found["eval.transforms"] = self.transforms["val"].components()
+        for split, composed in self.transforms.items():
+            found[TRANSFORMS_OF[split]] = composed.components()
+        found |= describe(request.train_dataset, "train")
         if request.eval_dataset is not None:
             found |= describe(request.eval_dataset, "val")
-        elif last["type"] == "Normalize":
-            found["eval.transforms"] = [last]
+        elif found.get("train.transforms", [{}])[-1].get("type") == "Normalize":
+            # without images to measure on, what training does to values is all that is known
+            found["eval.transforms"] = found["train.transforms"][-1:]
         if request.early_stop:
             found["train.patience"] = request.early_stop_patience
         weights = self._weights_to_start_from(request.pretrain_weights)
         if weights is not None:
-            found |= {"train.pretrained": weights, "train.reset_head": "auto"}
+            found |= {"train.pretrained": weights, "train.reset_head": True}
         return {**found, **request.settings}
 
     def _weights_to_start_from(self, asked: str | Path | None) -> str | None:
@@ -285,9 +290,14 @@ class TrainableModel(ABC):
         ]
         return self._results(self._prepared(samples, transforms), predicted)
 
-    @abstractmethod
     def _results(self, samples: Sequence[Sample], predicted: Sequence[Predicted]) -> list[Any]:
         """Predict prepared samples and make a result of each, with what is known of its image."""
+        model = self._opened()
+        predictions = model.task.infer(model.session, samples)
+        return [
+            model.task.result(prediction, about)
+            for prediction, about in zip(predictions, predicted, strict=True)
+        ]
 
     def _prepared(self, samples: Sequence[Sample], transforms: Compose | None) -> list[Sample]:
         config = self._opened().config
