@@ -141,6 +141,11 @@ class ConvertedImage(Protocol):
     split: Split
 
     @property
+    def has_ignored(self) -> bool:
+        """Whether pixels are to be ignored, which a writer of objects alone must tell as a note."""
+        ...
+
+    @property
     def class_map(self) -> np.ndarray:
         """The class of each pixel, (H, W) int16, or `IGNORED`."""
         ...

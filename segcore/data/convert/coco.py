@@ -218,6 +218,8 @@ class CocoWriter:
         for record in records:
             self._counts["objects"] += 1
             objects.append({"id": self._counts["objects"], "image_id": number, **record})
+        if image.has_ignored:
+            return [Note("changed", "image", "its ignored pixels become background")]
         return ()
 
     def finish(self) -> None:

@@ -47,6 +47,13 @@ class PlannedImage:
         self._lookup = lookup
         self._overlap = overlap
 
+    @property
+    def has_ignored(self) -> bool:
+        """Whether pixels are marked as to be ignored; those of no class do not count here."""
+        if self._image.class_map is not None:
+            return bool((self.class_map == IGNORED).any())
+        return any(self._class_of(region.label) == IGNORED for region in self._image.regions)
+
     @cached_property
     def class_map(self) -> np.ndarray:
         """The class of each pixel, (H, W) int16, or `IGNORED`."""

@@ -408,3 +408,10 @@ def test_names_that_labels_txt_cannot_hold_are_refused(name):
 def test_names_that_look_like_colours_survive(name, tmp_path):
     write(tmp_path / "labels.txt", "\n".join(class_lines(Classes(("background", name)))))
     assert read_class_list(tmp_path / "labels.txt").names == ("background", name)
+
+
+def test_ignored_pixels_that_coco_cannot_hold_are_told(tmp_path):
+    cityscapes_set(tmp_path / "city")
+    report = convert_dataset(tmp_path / "city", "COCO", tmp_path / "coco")
+    (changed,) = report.as_json()["changed"]
+    assert (changed["reason"], changed["count"]) == ("its ignored pixels become background", 2)

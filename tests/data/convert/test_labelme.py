@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import numpy as np
 import pytest
@@ -448,3 +449,36 @@ def test_json_files_in_a_folder_of_their_own_are_found_out(tmp_path, convert):
         (root / name).unlink()
     report, _ = convert(root)
     assert (report.source_format, report.images) == ("LabelMe", {"train": 3})
+
+
+def test_a_json_file_beyond_the_limit_is_not_read(folder, convert, monkeypatch):
+    from segcore.data.convert import source
+
+    monkeypatch.setattr(source, "_MAX_JSON_BYTES", 100)
+    with pytest.raises(DataError, match="bytes are more than the 100 that are read"):
+        convert(folder(shape("a", "polygon", HOLE)))
+
+
+def test_more_shapes_than_a_person_draws_are_refused(folder, convert, monkeypatch):
+    from segcore.data.convert import labelme as module
+
+    monkeypatch.setattr(module, "_MOST_SHAPES", 3)
+    with pytest.raises(DataError, match="4 shapes, more than the 3"):
+        convert(folder(*[shape("a", "polygon", HOLE)] * 4))
+
+
+def test_shapes_that_fill_the_memory_are_refused(folder, convert, monkeypatch):
+    from segcore.data.convert import canvas
+
+    monkeypatch.setattr(canvas, "_MAX_MASK_PIXELS", 5000)
+    with pytest.raises(DataError, match="cover more than 5000 pixels"):
+        convert(folder(*[shape("a", "rectangle", [[0, 0], [47, 39]])] * 3))
+
+
+@pytest.mark.parametrize("name", ["photo.json", "photo.png"])
+def test_a_pipe_in_place_of_a_file_is_never_waited_for(name, folder, convert):
+    root = folder(shape("a", "polygon", HOLE))
+    (root / name).unlink()
+    os.mkfifo(root / name)
+    with pytest.raises(DataError, match="named pipe"):
+        convert(root)
