@@ -214,9 +214,11 @@ def is_blended(label: np.ndarray) -> bool:
     """
     import cv2
 
+    if min(label.shape) < 8 or label.max() > 65535:
+        return False
     counts = np.bincount(label.ravel())
     values = np.flatnonzero(counts)
-    if values.size < 8 or values[-1] > 65535 or min(label.shape) < 8:
+    if values.size < 8:
         return False
     picture = label if label.dtype == np.uint8 else label.astype(np.uint16)
     around = np.ones((3, 3), np.uint8)

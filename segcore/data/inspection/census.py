@@ -15,6 +15,7 @@ __all__ = ["PICTURES", "Census", "SplitCensus", "View", "judge_classes"]
 PICTURES = 10
 """Samples of each split of which pictures are drawn, as PaddleX does."""
 
+_TOLD = 20  # absent classes that are told one by one
 _RARE = 0.001
 """A class with a smaller share is called rare."""
 
@@ -73,17 +74,22 @@ def judge_classes(
     filled = [census for census in splits if census.occurrences]
     if not filled:
         return
+    seen = set().union(*(census.occurrences for census in filled))
+    gaps = [number for number in range(len(names)) if number not in seen]
+    if len(gaps) > _TOLD:
+        shown = ", ".join(map(str, gaps[:_TOLD]))
+        text = f"{len(gaps)} of {len(names)} classes occur in no label: {shown}, ..."
+        collector.add("class-gap", file, text)
+    for number in gaps if len(gaps) <= _TOLD else ():
+        tell("class-gap", number, "occurs in no label.")
     totals = [0] * len(names)
-    for number in range(len(names)):
-        absent = [census.name for census in filled if number not in census.occurrences]
-        if len(absent) == len(filled):
-            tell("class-gap", number, "occurs in no label.")
-            continue
-        for split in absent:
-            tell("class-absent", number, f"does not occur in {split}, but elsewhere.", split)
+    for number in sorted(number for number in seen if number < len(names)):
         for census in filled:
             amounts = census.pixels if by_pixels else census.occurrences
             totals[number] += amounts.get(number, 0)
+            if number not in amounts:
+                text = f"does not occur in {census.name}, but elsewhere."
+                tell("class-absent", number, text, census.name)
     everything, what = sum(totals), "pixels" if by_pixels else "objects"
     for number, total in enumerate(totals):
         if 0 < total < _RARE * everything:

@@ -25,6 +25,7 @@ SPECK_AREA = 9
 """A class with fewer pixels, less than 3 by 3, is more often a slip of the brush than an object."""
 
 _SMALL_SIDE = 16
+_MOST_CLASSES = 65536  # as many as a configuration can name
 _EXACT = 2**24  # numbers up to this are whole in float32
 
 
@@ -123,6 +124,8 @@ def _look_at_label(
         elif is_blended(label):
             # without known classes every blended value would count as one
             files.check_values(label, name, 1)
+        else:
+            files.check_values(label, name, _MOST_CLASSES)
     except DataError as error:
         look.tell_error(name, error)
         return label

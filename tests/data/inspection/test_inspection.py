@@ -120,6 +120,48 @@ def test_what_is_right_as_it_is_gives_no_finding(root):
     assert check_dataset(root).findings == ()
 
 
+def test_images_of_a_palette_or_with_much_text_inside_are_right(root):
+    """Rows 12 and 20: the colours count, and metadata is never unpacked."""
+    from PIL.PngImagePlugin import PngInfo
+
+    palette = Image.fromarray(corpus.picture(3)).convert("P", palette=Image.Palette.ADAPTIVE)
+    corpus.named_image(".png", lambda _: corpus.encode(palette))(root)
+    text = PngInfo()
+    text.add_text("bomb", "0" * 40_000_000, zip=True)
+    (root / "images/text.png").write_bytes(corpus.encode(corpus.picture(4), pnginfo=text))
+    corpus.replace_row(root, "train", 4, f"images/text.png {corpus.label_name(4)}")
+    assert check_dataset(root).findings == ()
+
+
+def test_images_of_one_pixel_or_one_row_are_small_and_no_more(root):
+    for number, size in ((1, (1, 1)), (2, (1, 900)), (3, (900, 1))):
+        corpus.put_image(lambda _, s=size: corpus.encode(np.zeros((*s, 3), np.uint8)), number)(root)
+        corpus.put_label(lambda _, s=size: corpus.encode(np.ones(s, np.uint8)), number)(root)
+    found = check_dataset(root).findings
+    assert {finding.code for finding in found} == {"SEG115", "SEG116"}
+    assert found[0].count == 3
+
+
+def test_labels_of_32_bits_cost_no_memory_that_they_claim(root):
+    import cv2
+
+    wild = corpus.label(3).astype(np.int32)
+    wild[0, :9] = 2**31 - 1 - np.arange(9)
+    corpus.named_label(".tif", lambda _: cv2.imencode(".tiff", wild)[1].tobytes())(root)
+    assert codes(check_dataset(root)) == ["SEG215"]
+    (root / "labels.txt").unlink()
+    assert codes(check_dataset(root)) == ["SEG215", "SEG016"]
+
+
+def test_many_absent_classes_are_one_finding(root):
+    (root / "labels.txt").unlink()
+    wild = corpus.label(3).astype(np.uint16)
+    wild[:9] = 40000
+    corpus.put_label(lambda _: corpus.encode(Image.fromarray(wild)))(root)
+    found = {finding.code: finding for finding in check_dataset(root).findings}
+    assert "39997 of 40001 classes occur in no label" in found["SEG302"].message
+
+
 @pytest.mark.parametrize("kind", ["optic-disc", "shapes", "instances"])
 def test_nothing_is_found_in_drawn_datasets(tmp_path, kind):
     draw_dataset(tmp_path, kind, images=40, size=64)
