@@ -169,7 +169,7 @@ class TrainableModel:
             found["train.patience"] = request.early_stop_patience
         weights = self._weights_to_start_from(request.pretrain_weights)
         if weights is not None:
-            found |= {"train.pretrained": weights, "train.reset_head": True}
+            found |= {"train.pretrained": weights, "train.reset_head": "auto"}
         return {**found, **request.settings}
 
     def _weights_to_start_from(self, asked: str | Path | None) -> str | None:
@@ -243,14 +243,12 @@ class TrainableModel:
             )
         return self._model
 
-    def _measure(
-        self, dataset: AnyDataset, batch_size: int, settings: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    def _measure(self, dataset: AnyDataset, batch_size: int) -> dict[str, Any]:
         """Give every metric of the model on `dataset`, by name. Raises SegcoreError."""
         from segcore.engine.evaluate import evaluate, evaluation_loader
 
         model = self._opened()
-        asked = {**describe(dataset, "val"), "eval.batch_size": batch_size, **settings}
+        asked = {**describe(dataset, "val"), "eval.batch_size": batch_size}
         config = _changed(model.config, asked)
         samples = self._open_dataset(dataset, "val", config)
         task = type(model.task)(config, samples.class_names, get_catalogue())

@@ -149,7 +149,7 @@ class SemanticModel(TrainableModel):
         """
         if epoch_id is not None:
             log.info("measuring %s of epoch %d", self.name, epoch_id)
-        found = self._measure(eval_dataset, batch_size, {})
+        found = self._measure(eval_dataset, batch_size)
         metrics = {
             "miou": found["miou"],
             "category_iou": _by_class(found["category_iou"]),

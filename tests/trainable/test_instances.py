@@ -45,7 +45,7 @@ def test_it_is_trained_measured_and_predicts(boxes, objects, tmp_path):
     first, second = boxes.batch_predict([image, image])
     assert [result.json.pop("source") for result in (first, second)] == ["array 0", "array 1"]
     assert first.json == second.json
-    assert boxes._measure(objects, 1, {})["best_overlap"] == result["models"]["best"]["score"]
+    assert boxes._measure(objects, 1)["best_overlap"] == result["models"]["best"]["score"]
     assert (
         load_model(tmp_path / "run", device="cpu").predict(image).json == boxes.predict(image).json
     )

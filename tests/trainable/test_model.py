@@ -439,5 +439,19 @@ def test_an_opened_model_is_trained_anew_as_it_was_made(toys, trained, data, tmp
         pretrain_weights=tmp_path / "run",
     )
     first, second = (read_yaml(tmp_path / run / "config.yaml") for run in ("run", "next"))
+    # the head goes on where it has the same classes
+    assert second["train"]["reset_head"] == "auto"
     assert second["model"] == first["model"]
     assert second["train"]["losses"] == first["train"]["losses"]
+
+
+def test_weights_for_another_number_of_classes_leave_the_head_anew(toys, trained, tmp_path, caplog):
+    from segcore.data.demo import draw_dataset
+
+    discs = draw_dataset(tmp_path / "discs", "optic-disc", images=10, size=64)
+    model = SemanticModel("Toy", 2, loss_settings(2, **LOSS))
+    model.settings = {"train.num_workers": 0, "train.transforms": steps(32).components()}
+    model.device = "cpu"
+    with caplog.at_level("WARNING"):
+        model.train(1, discs, 8, discs, save_dir=tmp_path / "b", pretrain_weights=tmp_path / "run")
+    assert "head.weight" in caplog.text
