@@ -135,3 +135,40 @@ def test_objects_that_cannot_check_are_taken_as_they_are():
         class_names = ("no", "check")
 
     require_sound_samples({"train": Plain("here")})
+
+
+class Folder:
+    """A layout of a plugin: a dataset checks its own samples, and nothing else is known of it."""
+
+    def detects(self, root):
+        return True
+
+    def open(self, root, split, config):
+        return Numbers(root / split)
+
+
+class Numbers(list):
+    class_names = ("even", "odd")
+
+    def __init__(self, path):
+        if not path.is_file():
+            raise DataError(f"{path.name}: is missing")
+        super().__init__(path.read_text().split())
+
+    def describe(self, index):
+        return f"number {index}"
+
+    def check(self, index):
+        if not self[index].isdecimal():
+            raise DataError(f"{self[index]}: is no number")
+
+
+def test_layouts_of_plugins_are_checked_sample_by_sample(tmp_path, monkeypatch):
+    monkeypatch.setattr("segcore.data.dataset.find_format", lambda *_: Folder())
+    (tmp_path / "train").write_text("1 2 x y")
+    result = check_dataset(tmp_path, output=tmp_path / "out")
+    assert [(f.code, f.split, f.file, f.count) for f in result.findings] == [
+        ("SEG019", "val", "val", 1),
+        ("SEG019", "train", "number 2", 2),
+    ]
+    assert (tmp_path / "out" / "check_dataset" / "histogram.png").is_file()
