@@ -87,11 +87,10 @@ class MaskRCNN(nn.Layer):
         """
         if self.training:
             return self._losses(inputs)
-        found = self.detect(inputs)
-        origins = _original_sizes(inputs).gather(image_index(found["bbox_num"], found["bbox"]))
+        bbox, numbers, masks, origins = self._find_in_originals(inputs)
         canvas = paddle.max(_original_sizes(inputs), axis=0)
-        mask = paste_masks(found["mask_prob"], found["bbox"][:, 2:], origins, canvas)
-        return {"bbox": found["bbox"], "bbox_num": found["bbox_num"], "mask": mask}
+        mask = paste_masks(masks, bbox[:, 2:], origins, canvas)
+        return {"bbox": bbox[:-1], "bbox_num": numbers, "mask": mask[:-1]}
 
     def detect(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Give objects with their masks as the network draws them, much smaller than `forward`.
@@ -99,24 +98,39 @@ class MaskRCNN(nn.Layer):
         `bbox` and `bbox_num` are those of `forward`; `mask_prob` (M, R, R) are probabilities over
         the box, for `segcore_maskrcnn.mask_head.paste_masks` or whatever else stretches them.
         """
+        bbox, numbers, masks, _ = self._find_in_originals(inputs)
+        return {"bbox": bbox[:-1], "bbox_num": numbers, "mask_prob": masks[:-1]}
+
+    def _find_in_originals(self, inputs: Mapping[str, Any]) -> tuple[Any, Any, Any, Any]:
+        """Give `bbox`, `bbox_num` and `mask_prob`, and the sizes (M, 2) of the rows' images.
+
+        As in `_find` the last row is none.
+        """
         rows, numbers, masks = self._find(inputs["image"], inputs["im_shape"])
-        image = image_index(numbers, rows)
+        image = image_index(_one_more(numbers), rows)
+        origins = _original_sizes(inputs).gather(image)
         scale = inputs["scale_factor"].gather(image)  # (M, 2) as y, x
         scale = paddle.concat([scale[:, 1:], scale[:, :1]] * 2, axis=1)
-        origin = clip_boxes(rows[:, 2:] / scale, _original_sizes(inputs).gather(image))
-        has_area = (origin[:, 2:] > origin[:, :2]).all(axis=1, keepdim=True)
-        has_area = has_area.astype("float32")
+        boxes = clip_boxes(rows[:, 2:] / scale, origins)
+        has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1, keepdim=True).astype("float32")
         label = rows[:, :1] * has_area + (has_area - 1.0)
-        bbox = paddle.concat([label, rows[:, 1:2], origin], axis=1)
-        return {"bbox": bbox, "bbox_num": numbers, "mask_prob": masks}
+        return paddle.concat([label, rows[:, 1:2], boxes], axis=1), numbers, masks, origins
 
     def _find(self, image: Any, sizes: Any) -> tuple[Any, Any, Any]:
-        """Give objects (M, 6) in pixels of `image`, how many each has (N,), and masks (M, R, R)."""
+        """Give objects (M, 6) in pixels of `image`, how many each has (N,), and masks (M, R, R).
+
+        A row that is none, of the last image, stands behind the others and does not count: before
+        Paddle 3.3 many operators do not take nothing at all.
+        """
         features = self._features(image)
         boxes, counts = self._propose(features, sizes)[3:]
         scores, deltas, _ = self.bbox_head(self._within(features, boxes, counts))
         rows, numbers = self.bbox_head.predict(scores, deltas, boxes, counts, sizes)
-        return rows, numbers, self._draw(features, rows, numbers)
+        rows = paddle.concat([rows, paddle.to_tensor([[0.0, 0.0, 0.0, 0.0, 1.0, 1.0]])])
+        seen = self._within(features, rows[:, 2:], _one_more(numbers), True)
+        if self.shares_head:
+            seen = self.bbox_head.head(seen)
+        return rows, numbers, self.mask_head.predict(seen, rows[:, 0].astype("int64"))
 
     def _features(self, image: Any) -> list[Any]:
         """Give the features that proposals come from, finest first."""
@@ -142,21 +156,6 @@ class MaskRCNN(nn.Layer):
         resolution = 14 if for_masks else self.box_resolution
         pooled = features[: len(self.pooled_strides)]
         return align_rois(pooled, self.pooled_strides, boxes, counts, resolution)
-
-    def _draw(self, features: Sequence[Any], rows: Any, counts: Any) -> Any:
-        """Give the masks (M, R, R) of the objects `rows`.
-
-        A box of the last image goes along and is dropped again: no operator before Paddle 3 takes
-        nothing at all.
-        """
-        extra = paddle.to_tensor([[0.0, 0.0, 0.0, 0.0, 1.0, 1.0]])
-        rows = paddle.concat([rows, extra])
-        is_last = paddle.arange(paddle.shape(counts)[0]) == paddle.shape(counts)[0] - 1
-        counts = counts + is_last.astype(counts.dtype)
-        seen = self._within(features, rows[:, 2:], counts, True)
-        if self.shares_head:
-            seen = self.bbox_head.head(seen)
-        return self.mask_head.predict(seen, rows[:, 0].astype("int64"))[:-1]
 
     def _losses(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         boxes, classes, masks = _objects(inputs)
@@ -197,6 +196,12 @@ class MaskRCNN(nn.Layer):
             for image in range(len(masks))
         ]
         return self.mask_head.loss(seen, proposals.classes[chosen], np.concatenate(targets))
+
+
+def _one_more(counts: Any) -> Any:
+    """Count one row more of the last image."""
+    is_last = paddle.arange(paddle.shape(counts)[0]) == paddle.shape(counts)[0] - 1
+    return counts + is_last.astype(counts.dtype)
 
 
 def _original_sizes(inputs: Mapping[str, Any]) -> Any:

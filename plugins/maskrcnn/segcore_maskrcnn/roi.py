@@ -15,6 +15,8 @@ from typing import Any
 import paddle
 from paddle.vision import ops
 
+from segcore_maskrcnn.boxes import image_index
+
 __all__ = ["align_rois"]
 
 _FINEST = 2  # of the pyramid's maps, numbered by the logarithm of their strides
@@ -35,19 +37,27 @@ def align_rois(
     """
     if len(features) == 1:
         return _align(features[0], strides[0], boxes, counts, resolution)
-    by_level, places, counts_by_level = ops.distribute_fpn_proposals(
+    # all boxes as if of one image: before Paddle 3 the operator fails on images without any
+    by_level, places, sums = ops.distribute_fpn_proposals(
         boxes,
         _FINEST,
         _FINEST + len(features) - 1,
         _USUAL_LEVEL,
         _USUAL_SIZE,
-        rois_num=counts,
+        rois_num=counts.sum().astype("int32").reshape([1]),
     )
-    found = [
-        _align(features[i], strides[i], by_level[i], counts_by_level[i], resolution)
-        for i in range(len(features))
-    ]
-    return paddle.concat(found).gather(places.flatten())
+    places = places.flatten()
+    owner = image_index(counts, boxes).gather(paddle.argsort(places))  # level by level
+    level = image_index(paddle.concat(sums), boxes)
+    images = paddle.arange(paddle.shape(counts)[0], dtype="int64")
+    found = []
+    for i in range(len(features)):
+        own = paddle.logical_and(
+            (level == i).unsqueeze(1), owner.unsqueeze(1) == images.unsqueeze(0)
+        )
+        numbers = own.astype("int32").sum(axis=0, dtype="int32")
+        found.append(_align(features[i], strides[i], by_level[i], numbers, resolution))
+    return paddle.concat(found).gather(places)
 
 
 def _align(feature: Any, stride: int, boxes: Any, counts: Any, resolution: int) -> Any:
