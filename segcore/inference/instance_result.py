@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from colorsys import hsv_to_rgb
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from segcore.data.palette import voc_palette
 from segcore.data.view.font import Font
 from segcore.tasks.result import Result
 from segcore.tasks.rle import decode_mask, rle_area, rle_box, rle_json
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["InstanceResult"]
 
+_GOLDEN_RATIO = 0.618034  # steps of this round the circle of hues never come near each other soon
 _OUTLINE_SHARE = 1 / 400  # of the shorter side of the picture
 _TEXT_SHARE = 1 / 32
 _SMALLEST_TEXT_PX, _LARGEST_TEXT_PX = 10, 40
@@ -144,12 +145,13 @@ class InstanceResult(Result):
         canvas.text((left + 2, top + 1), text, font=font.face, fill=ink)
 
     def _colour(self, number: int) -> np.ndarray:
-        """Give the colour (3,) of object `number`; the first of VOC's is black and passed over."""
+        """Give the colour (3,) of object `number`, bright and unlike those of its neighbours."""
         colour: np.ndarray
         if self.palette is not None:
             colour = self.palette[self.detections.classes[number] % len(self.palette)]
         else:
-            colour = voc_palette(256)[1 + number % 255]
+            hue = number * _GOLDEN_RATIO % 1.0
+            colour = np.rint(255 * np.array(hsv_to_rgb(hue, 0.8, 1.0))).astype(np.uint8)
         return colour
 
     def _class_name(self, number: int) -> str:
