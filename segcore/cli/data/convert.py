@@ -92,6 +92,8 @@ def convert_command(
         print_json(report.as_json())
     else:
         _tell(report.lines())
+        if set(report.images) == {"train"}:
+            _tell([f"All images are for training; next: segcore data split {output}"])
     if strict and not report.is_clean():
         say("segcore: --strict: not everything was taken as it stands; see above")
         raise CheckFailed("the conversion left something out or changed it")

@@ -16,7 +16,8 @@ import numpy as np
 
 from segcore.annotation import Note
 from segcore.errors import DataError
-from segcore.tasks.polygon import rasterise
+from segcore.tasks.polygon import polygon_rle
+from segcore.tasks.rle import Rle, rle_box
 
 __all__ = ["Canvas", "Kind", "Placed", "UnusableShape"]
 
@@ -99,7 +100,24 @@ class Canvas:
         """Draw polygons by COCO's rule. Raises UnusableShape."""
         points = np.concatenate(polygons)
         self.note_edge(points.min(axis=0), points.max(axis=0))
-        return self._keep(rasterise(polygons, self.height, self.width) != 0, 0, 0)
+        return self.runs(polygon_rle(polygons, self.height, self.width))
+
+    def runs(self, rle: Rle) -> Placed:
+        """Draw a mask of the size of the image. Raises UnusableShape.
+
+        Only the columns that it touches are decoded: an image may have hundreds of small objects.
+        """
+        left, _, width, _ = rle_box(rle)
+        if width == 0:
+            raise UnusableShape("it covers no pixel")
+        first = left * rle.height
+        stops = np.cumsum(rle.counts) - first
+        changes = np.zeros(width * rle.height + 1, np.int8)
+        # runs of no pixel begin and end in one place
+        np.add.at(changes, stops[0:-1:2], 1)
+        np.add.at(changes, stops[1::2], -1)
+        columns = np.cumsum(changes[:-1], dtype=np.int8).reshape(width, rle.height)
+        return self._keep(columns.T != 0, left, 0)
 
     def fill(self, outline: np.ndarray, holes: Sequence[np.ndarray] = ()) -> Placed:
         """Fill a polygon but for its holes with OpenCV, at whole pixels. Raises UnusableShape."""

@@ -41,7 +41,7 @@ from segcore.data.convert.source import (
 from segcore.data.paths import printable, read_file
 from segcore.errors import DataError
 from segcore.tasks.polygon import clip_polygon, polygon_rle
-from segcore.tasks.rle import Rle, decode_mask, encode_mask, rle_area, rle_box, rle_json
+from segcore.tasks.rle import Rle, encode_mask, rle_area, rle_box, rle_json
 
 __all__ = ["CocoConverter"]
 
@@ -184,7 +184,7 @@ def _draw(item: CocoAnnotation, canvas: Canvas) -> Placed:
     if isinstance(item.segmentation, Rle):
         if (item.segmentation.height, item.segmentation.width) != (canvas.height, canvas.width):
             raise UnusableShape("an RLE of another size than its image")
-        return canvas.place(decode_mask(item.segmentation), 0, 0)
+        return canvas.runs(item.segmentation)
     return canvas.polygons(item.segmentation)
 
 
@@ -260,10 +260,17 @@ def _outline(found: ConvertedObject, image: ConvertedImage) -> tuple[Rle, Any] |
 
 
 def _runs(found: ConvertedObject, image: ConvertedImage) -> tuple[Rle, Any]:
-    full = np.zeros((image.height, image.width), np.uint8)
     height, width = found.mask.shape
-    full[found.top : found.top + height, found.left : found.left + width] = found.mask
-    runs = encode_mask(full)
+    columns = np.zeros((image.height, width), bool)
+    columns[found.top : found.top + height] = found.mask
+    counts = encode_mask(columns).counts.tolist()
+    counts[0] += found.left * image.height
+    rest = (image.width - found.left - width) * image.height
+    if len(counts) % 2:  # the last run is background
+        counts[-1] += rest
+    elif rest:
+        counts.append(rest)
+    runs = Rle(image.height, image.width, np.array(counts, np.int64))
     return runs, rle_json(runs)
 
 

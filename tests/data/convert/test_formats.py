@@ -3,19 +3,23 @@
 import json
 import warnings
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as coco_api
 
-from segcore.annotation import Classes
+from segcore.annotation import Classes, ConvertedObject
 from segcore.data.convert import supervisely
 from segcore.data.convert.ade20k import ADE20K_CLASSES
+from segcore.data.convert.canvas import Canvas, UnusableShape
+from segcore.data.convert.coco import _runs as written_runs
 from segcore.data.convert.run import convert_dataset
 from segcore.data.convert.segdataset import class_lines
 from segcore.data.listfile import read_class_list, read_rows
 from segcore.errors import DataError, RequestError
+from segcore.tasks.rle import encode_mask
 
 from .conftest import SIZE, b64, bitmap, encode, photo, write
 
@@ -174,6 +178,27 @@ def test_coco_to_coco_keeps_polygons_runs_and_crowds(tmp_path):
     assert first["area"] == coco_api.area(coco_api.frPyObjects([POLYGON], HEIGHT, WIDTH))[0]
     assert second["segmentation"] == runs
     assert (second["iscrowd"], second["area"]) == (1, HEIGHT)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_runs_of_a_part_are_those_of_the_whole_image(seed, tmp_path):
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8, order="F")
+    left, right = np.sort(rng.integers(0, WIDTH + 1, 2))
+    top, bottom = np.sort(rng.integers(0, HEIGHT + 1, 2))
+    area = mask[top:bottom, left:right]
+    area[...] = rng.random(area.shape) < (0.05, 0.5, 1)[seed % 3]
+    if not mask.any():
+        with pytest.raises(UnusableShape, match="no pixel"):
+            Canvas(WIDTH, HEIGHT).runs(encode_mask(mask))
+        return
+    placed, x, y = Canvas(WIDTH, HEIGHT).runs(encode_mask(mask))
+    full = np.zeros_like(mask)
+    full[y : y + placed.shape[0], x : x + placed.shape[1]] = placed
+    assert (full == mask).all()
+    found = ConvertedObject(class_index=1, mask=placed, left=x, top=y)
+    size = SimpleNamespace(width=WIDTH, height=HEIGHT)
+    assert written_runs(found, size)[1]["counts"] == coco_api.encode(mask)["counts"].decode()
 
 
 def test_objects_may_be_written_as_runs_alone(tmp_path):
