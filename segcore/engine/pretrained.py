@@ -76,10 +76,13 @@ def load_pretrained(
     else:
         head = _Head(network, config, entry, class_names, catalogue)
         weights, fresh = head.prepare(weights, start)
+        branches = _unshared_branches(network, state, weights)
+        if branches:
+            log.info("only trained here or there, left as they are: %s", ", ".join(branches))
         report = load_into(
             state,
             weights,
-            fresh=fresh,
+            fresh=fresh | set(branches),
             any_channels=True,
             source=start.shown,
             model=f"{entry.name} with {len(class_names)} classes",
@@ -87,6 +90,18 @@ def load_pretrained(
         )
     _say(report, start, f"the backbone of {entry.name}" if is_backbone else entry.name, config)
     return WeightsOrigin(name=start.text, address=start.shown, sha256=brought.sha256)
+
+
+def _unshared_branches(
+    network: paddle.nn.Layer, state: Mapping[str, object], weights: Mapping[str, Array]
+) -> list[str]:
+    """Name the arrays of branches that a network may have or lack, where one side lacks them.
+
+    A network names its branches in `optional_layers`: they help in training alone.
+    """
+    layers = tuple(f"{layer}." for layer in getattr(network, "optional_layers", ()))
+    unshared = sorted({*state} ^ {*weights})
+    return [name for name in unshared if name.startswith(layers)]
 
 
 class _Head:

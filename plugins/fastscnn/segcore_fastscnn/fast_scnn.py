@@ -170,6 +170,7 @@ class FastSCNN(nn.Layer):
     """
 
     size_divisor = 1
+    optional_layers = ("auxlayer", "auxlayer_lower")
 
     def __init__(
         self,

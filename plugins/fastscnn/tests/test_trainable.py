@@ -9,6 +9,8 @@ import pytest
 from segcore import build_model, create_model
 from segcore.checkpoint.weights import read_weights, write_weights
 from segcore.data.demo import draw_dataset
+from segcore.discovery.catalogue import get_catalogue
+from segcore.engine.pretrained import find_start, load_pretrained
 from segcore.errors import ConfigError
 from segcore.trainable import SegDataset, transforms
 from segcore_fastscnn import FastSCNN
@@ -41,6 +43,35 @@ def test_four_branches_are_refused():
     model = FastSCNN(multi_loss_weight=[1.0, 1.0, 1.0, 1.0])
     with pytest.raises(ConfigError, match="multi_loss_weight"):
         model._resolve(model._own)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(2, 1), (2, 3), (1, 2)])
+def test_weights_of_other_branches_fit(tmp_path, theirs, ours):
+    def built(branches, num_classes):
+        options = {"multi_loss_weight": [1.0] * branches}
+        return build_model("FastSCNN", num_classes=num_classes, **options)
+
+    path = tmp_path / "theirs.pdparams"
+    weights = {name: value.numpy() for name, value in built(theirs, 19).state_dict().items()}
+    write_weights(path, weights)
+    model = FastSCNN(multi_loss_weight=[1.0] * ours)
+    settings = {"train.pretrained": str(path), "train.reset_head": "auto"}
+    config = model._resolve({**model._own, **settings})
+    catalogue = get_catalogue()
+    entry = catalogue.models.find("FastSCNN")
+    network = built(ours, 2)
+    load_pretrained(
+        network,
+        find_start(config, entry, catalogue),
+        config=config,
+        entry=entry,
+        class_names=("a", "b"),
+        catalogue=catalogue,
+    )
+    state = network.state_dict()
+    shared = [name for name in state if name.startswith("feature_fusion.")]
+    assert shared
+    assert all(np.array_equal(state[name].numpy(), weights[name]) for name in shared)
 
 
 @pytest.fixture
