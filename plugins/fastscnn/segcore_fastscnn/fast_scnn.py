@@ -166,7 +166,8 @@ class FastSCNN(nn.Layer):
 
     `multi_loss_weight` has a factor for the loss of each branch that is to be trained: the fused
     feature, from which predictions come, then the detail, then the context. It is passed on as
-    `output_weights`.
+    `output_weights`. The branches beside the first are `optional_layers`: weights of a network with
+    other ones fit as well.
     """
 
     size_divisor = 1
