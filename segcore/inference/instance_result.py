@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from segcore.data.overlay import rgb_of
 from segcore.data.view.font import Font
 from segcore.tasks.result import Result
 from segcore.tasks.rle import decode_mask, rle_area, rle_box, rle_json
@@ -98,7 +99,7 @@ class InstanceResult(Result):
         from PIL import Image, ImageDraw
 
         height, width = self.detections.size
-        picture = np.array(np.broadcast_to(self.image, (height, width, 3)))
+        picture = rgb_of(self.image).copy()
         thickness = max(1, round(min(height, width) * _OUTLINE_SHARE))
         worst_first = range(len(self.detections) - 1, -1, -1)
         for number in worst_first:

@@ -68,6 +68,14 @@ def test_classes_have_the_colours_of_a_palette(result, detections):
     assert picture[50, 30].tolist() == [0, 0, 255]
 
 
+@pytest.mark.parametrize("channels", [1, 2, 4])
+def test_images_of_any_channels_are_drawn(detections, channels):
+    image = np.full((90, 120, channels), 90, np.uint8)
+    picture = np.asarray(InstanceResult("a", "a", image, detections).img)
+    assert picture.shape == (90, 120, 3)
+    assert (picture[80:] == 90).all()
+
+
 def test_files_are_the_drawing_and_the_json_form(result, tmp_path):
     (path,) = result.save_to_img(tmp_path)
     assert path == tmp_path / "sub/a_overlay.jpg"
