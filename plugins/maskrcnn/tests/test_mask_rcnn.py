@@ -38,7 +38,7 @@ def predict(network, batch):
             "test_post_nms_top_n": 4,
         },
         {"with_dcn": True},
-        {"backbone": "ResNet50_vd", "norm": "group", "freeze_at": -1},
+        {"norm": "group", "freeze_at": -1},
         {"rpn_cls_loss": "SigmoidFocalLoss", "rcnn_bbox_loss": "CIoULoss"},
         {"bbox_assigner": "LibraBBoxAssigner", "rcnn_bbox_loss": "SmoothL1Loss"},
     ],
