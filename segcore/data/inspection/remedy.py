@@ -34,6 +34,7 @@ def offer_plain_fixes(collector: Collector, root: Path, *, has_colours: bool) ->
     """Offer the commands that depend on nothing but the kind of finding."""
     for kind, options in _OPTIONS.items():
         collector.offer(kind, _command(root, options))
+    collector.offer("list-missing", f"segcore data split {shlex.quote(str(root))}")
     # done twice in place, this would turn a label twice
     collector.offer("rotated-square", _copying(root, "--labels-as-stored"))
     if has_colours:  # labels.txt says which class each colour is

@@ -21,14 +21,14 @@ def load_corpus():
 
 
 corpus = load_corpus()
-OFFERED = {"SEG002", "SEG005", "SEG021", "SEG022", "SEG121", "SEG203", "SEG204", "SEG208", "SEG212",
-           "SEG214", "SEG216"}  # fmt: skip
+OFFERED = {"SEG001", "SEG002", "SEG005", "SEG021", "SEG022", "SEG121", "SEG203", "SEG204", "SEG208", 
+           "SEG212", "SEG214", "SEG216"}  # fmt: skip
 
 
 def run(command):
     """Run an offered command, and give the folder with the outcome."""
     words = shlex.split(command)
-    assert words[:3] == ["segcore", "data", "fix"]
+    assert words[:2] == ["segcore", "data"]
     result = CliRunner().invoke(data_command, words[2:], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return Path(words[words.index("--output") + 1] if "--output" in words else words[3])
