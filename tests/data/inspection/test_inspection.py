@@ -333,8 +333,8 @@ print(peak, result.census.splits[0].samples, missing)
 
 
 @pytest.mark.slow
-def test_a_list_of_a_million_rows_needs_less_than_500_mb(root):
-    rows = 1_000_000
+def test_a_row_costs_so_little_that_a_million_need_less_than_500_mb(root):
+    rows = 400_000
     with (root / "train.txt").open("w") as file:
         for number in range(rows):
             file.write(f"images/frame_{number:09}.jpg annotations/frame_{number:09}.png\n")
@@ -343,7 +343,7 @@ def test_a_list_of_a_million_rows_needs_less_than_500_mb(root):
     )
     peak_kib, samples, missing = map(int, done.stdout.split())
     assert (samples, missing) == (rows, 2 * rows)
-    assert peak_kib < 500 * 1024
+    assert peak_kib < 0.4 * 500 * 1024  # the interpreter included
 
 
 def test_a_copied_dataset_is_checked_anew(root, tmp_path, monkeypatch):
