@@ -21,7 +21,7 @@ def load_corpus():
 
 
 corpus = load_corpus()
-OFFERED = {"SEG001", "SEG002", "SEG005", "SEG021", "SEG022", "SEG121", "SEG203", "SEG204", "SEG208", 
+OFFERED = {"SEG001", "SEG002", "SEG005", "SEG021", "SEG022", "SEG121", "SEG203", "SEG204", "SEG208",
            "SEG212", "SEG214", "SEG216"}  # fmt: skip
 
 
