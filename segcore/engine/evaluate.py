@@ -30,14 +30,18 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(
-    session: InferenceSession, task: Task, batches: Iterable[Sequence[Sample]]
+    session: InferenceSession,
+    task: Task,
+    batches: Iterable[Sequence[Sample]],
+    besides: Sequence[Metric] = (),
 ) -> dict[str, Any]:
     """Predict every sample and give the metrics that the configuration asks for, by name.
 
+    Those of `besides` are measured as well.
     Samples keep their labels in the size of the original image. Warnings about images are
     logged, one line a kind. Raises DataError when a sample lacks what it is measured against.
     """
-    metrics = task.metrics()
+    metrics = [*task.metrics(), *besides]
     tally = Tally()
     for samples in batches:
         for sample, prediction in zip(samples, task.infer(session, samples), strict=True):

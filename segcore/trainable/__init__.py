@@ -12,8 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from segcore.trainable import datasets, seg, transforms
-    from segcore.trainable.datasets import SegDataset
+    from segcore.trainable import datasets, det, seg, transforms
+    from segcore.trainable.datasets import CocoDetection, SegDataset
+    from segcore.trainable.instance import InstanceModel, InstancePrediction
     from segcore.trainable.load import load_model
     from segcore.trainable.model import (
         DefaultWeights,
@@ -24,13 +25,17 @@ if TYPE_CHECKING:
     from segcore.trainable.semantic import SemanticModel, SemanticPrediction, loss_settings
 
 __all__ = [
+    "CocoDetection",
     "DefaultWeights",
+    "InstanceModel",
+    "InstancePrediction",
     "SegDataset",
     "SemanticModel",
     "SemanticPrediction",
     "TrainRequest",
     "TrainableModel",
     "datasets",
+    "det",
     "load_model",
     "loss_settings",
     "seg",
@@ -39,7 +44,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CocoDetection": "datasets",
     "DefaultWeights": "model",
+    "InstanceModel": "instance",
+    "InstancePrediction": "instance",
     "SegDataset": "datasets",
     "SemanticModel": "semantic",
     "SemanticPrediction": "semantic",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 __all__ = [
     "TRANSFORMS_OF",
     "AnyDataset",
+    "CocoDetection",
     "DatasetDescription",
     "SegDataset",
+    "coco_settings",
     "describe",
     "require_apart",
 ]
@@ -48,7 +51,46 @@ TRANSFORMS_OF = {"train": "train.transforms", "val": "eval.transforms"}
 """Where the configuration has the transforms of each split."""
 
 
-class SegDataset:
+class _ListedDataset:
+    """What the datasets of PaddleX have in common, whatever lists their images."""
+
+    file_list: list[list[str]]
+    labels: list[str]
+
+    def __init__(
+        self,
+        data_dir: str | Path,
+        transforms: Compose | None,
+        num_workers: int | str,
+        unused: tuple[int, str, bool],
+    ) -> None:
+        if transforms is not None and not isinstance(transforms, Compose):
+            raise RequestError(
+                f"transforms={transforms!r}: give segcore.trainable.transforms.Compose([...])"
+            )
+        if num_workers != "auto" and (not isinstance(num_workers, int) or num_workers < 0):
+            raise RequestError(f"num_workers={num_workers!r}: give 'auto', or 0 or more")
+        self.data_dir = Path(data_dir)
+        self.transforms = transforms
+        self.num_workers = num_workers
+        self.buffer_size, self.parallel_method, self.shuffle = unused
+
+    @property
+    def num_samples(self) -> int:
+        """Number of images."""
+        return len(self.file_list)
+
+    def settings(self, split: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if self.transforms is not None:
+            found[TRANSFORMS_OF[split]] = self.transforms.components()
+            found |= self.transforms.settings()
+        if self.num_workers != "auto":
+            found["train.num_workers"] = self.num_workers
+        return found
+
+
+class SegDataset(_ListedDataset):
     """Images and labels that a list names, as `paddlex.datasets.SegDataset`.
 
     Rows of `file_list` are relative to `data_dir`; `label_list` names the classes, a line each.
@@ -70,26 +112,16 @@ class SegDataset:
         parallel_method: str = "process",
         shuffle: bool = False,
     ) -> None:
-        if transforms is not None and not isinstance(transforms, Compose):
-            raise RequestError(
-                f"transforms={transforms!r}: give segcore.trainable.transforms.Compose([...])"
-            )
-        if num_workers != "auto" and (not isinstance(num_workers, int) or num_workers < 0):
-            raise RequestError(f"num_workers={num_workers!r}: give 'auto', or 0 or more")
-        self.data_dir = Path(data_dir)
-        self.transforms = transforms
-        self.num_workers = num_workers
-        self.buffer_size, self.parallel_method, self.shuffle = buffer_size, parallel_method, shuffle
+        super().__init__(data_dir, transforms, num_workers, (buffer_size, parallel_method, shuffle))
         self._list_file = Path(file_list)
         self._class_file = None if label_list is None else Path(label_list)
-        self.labels: list[str] = []
+        self.labels = []
         if self._class_file is not None:
             self.labels = list(read_class_list(self._class_file).names)
         self.file_list = [
             [str(self.data_dir / row.image), str(self.data_dir / row.label)]
             for row in read_rows(self._list_file)
         ]
-        self.num_samples = len(self.file_list)
         log.info("%d samples in file %s", self.num_samples, self._list_file)
 
     def open(self, split: str, config: Config) -> Dataset:
@@ -104,13 +136,73 @@ class SegDataset:
         )
 
     def settings(self, split: str) -> dict[str, Any]:
-        found: dict[str, Any] = {"data.path": str(self.data_dir)} if split == "train" else {}
-        if self.transforms is not None:
-            found[TRANSFORMS_OF[split]] = self.transforms.components()
-            found |= self.transforms.settings()
-        if self.num_workers != "auto":
-            found["train.num_workers"] = self.num_workers
-        return found
+        found = super().settings(split)
+        return {"data.path": str(self.data_dir), **found} if split == "train" else found
+
+
+class CocoDetection(_ListedDataset):
+    """Images and objects that a COCO file names, as `paddlex.datasets.CocoDetection`.
+
+    File names in `ann_file` are relative to `data_dir`. `transforms` is a `Compose` of
+    `segcore.trainable.det.transforms`; `num_workers`, `buffer_size`, `parallel_method` and
+    `shuffle` are those of `SegDataset`. `labels` are the names of the classes in the order of their
+    ids, without a background; a row of `file_list` is the path of an image. Raises DataError when
+    the file cannot be read.
+    """
+
+    def __init__(
+        self,
+        data_dir: str | Path,
+        ann_file: str | Path,
+        transforms: Compose | None = None,
+        num_workers: int | str = "auto",
+        buffer_size: int = 100,
+        parallel_method: str = "process",
+        shuffle: bool = False,
+    ) -> None:
+        from segcore.data.coco import read_coco
+
+        super().__init__(data_dir, transforms, num_workers, (buffer_size, parallel_method, shuffle))
+        self.ann_file = Path(ann_file)
+        content = read_coco(self.ann_file)
+        categories = sorted(content.categories, key=lambda category: category.id)
+        self.labels = [category.name for category in categories]
+        self.file_list = [[str(self.data_dir / image.file_name)] for image in content.images]
+        log.info("%d samples in file %s", self.num_samples, self.ann_file)
+
+    def open(self, split: str, config: Config) -> Dataset:
+        from segcore.data.cocodataset import CocoDataset
+
+        if config.data.num_classes == len(self.labels) + 1:
+            raise RequestError(
+                f"num_classes={config.data.num_classes}, but {self.ann_file} has "
+                f"{len(self.labels)} classes: unlike in PaddleX 1.x, num_classes never counts the "
+                f"background; give num_classes={len(self.labels)}"
+            )
+        own = coco_settings({split: self})
+        update = {key.removeprefix("data."): value for key, value in own.items()}
+        data = config.data.model_copy(update=update)
+        return CocoDataset(Path(own["data.path"]), split, data)
+
+
+def coco_settings(datasets: Mapping[str, CocoDetection]) -> dict[str, Any]:
+    """Say in settings where the files of `datasets`, by split, are.
+
+    `data.path` is the innermost folder that holds them all, and the others are relative to it.
+    """
+    images = {split: dataset.data_dir.resolve() for split, dataset in datasets.items()}
+    files = {split: dataset.ann_file.resolve() for split, dataset in datasets.items()}
+    root = os.path.commonpath([*images.values(), *(path.parent for path in files.values())])
+    return {
+        "data.path": root,
+        "data.format": "COCO",
+        "data.annotation_files": {
+            split: path.relative_to(root).as_posix() for split, path in files.items()
+        },
+        "data.image_folders": {
+            split: path.relative_to(root).as_posix() for split, path in images.items()
+        },
+    }
 
 
 def describe(dataset: AnyDataset, split: str) -> Mapping[str, Any]:
@@ -132,10 +224,10 @@ def require_apart(train: AnyDataset, val: AnyDataset) -> None:
 
     Within a folder the dataset sees to it. Raises DataError.
     """
-    if not isinstance(train, SegDataset) or not isinstance(val, SegDataset):
+    if not isinstance(train, _ListedDataset) or not isinstance(val, _ListedDataset):
         return
-    learnt = {Path(image).resolve() for image, _ in train.file_list}
-    shared = [image for image, _ in val.file_list if Path(image).resolve() in learnt]
+    learnt = {Path(row[0]).resolve() for row in train.file_list}
+    shared = [row[0] for row in val.file_list if Path(row[0]).resolve() in learnt]
     if shared:
         raise DataError(
             f"{len(shared)} images are in train_dataset and in eval_dataset: "

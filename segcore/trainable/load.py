@@ -7,18 +7,22 @@ from pathlib import Path
 from segcore.discovery.catalogue import get_catalogue
 from segcore.errors import RequestError
 from segcore.inference.source import find_model
+from segcore.trainable.instance import InstanceModel
 from segcore.trainable.model import TrainableModel
 from segcore.trainable.semantic import SemanticModel
 
 __all__ = ["load_model"]
 
-_CLASSES: dict[str, type[TrainableModel]] = {"semantic": SemanticModel}
+_CLASSES: dict[str, type[TrainableModel]] = {
+    "semantic": SemanticModel,
+    "instance": InstanceModel,
+}
 
 
 def load_model(model_dir: str | Path, device: str = "auto") -> TrainableModel:
     """Open the folder of a run, or its best_model, as a model that measures and predicts.
 
-    A semantic model can be trained anew, with the same options. Raises SegcoreError.
+    Semantic and instance models can be trained anew, with the same options. Raises SegcoreError.
     """
     found = find_model(Path(model_dir))
     config = found.source.config or found.config

@@ -43,13 +43,21 @@ from segcore.trainable.transforms import Compose
 
 if TYPE_CHECKING:
     from segcore.inference.source import FoundModel
-    from segcore.protocols import Dataset, InferenceSession
+    from segcore.protocols import Dataset, InferenceSession, Metric
     from segcore.tasks.task import Task
 
-__all__ = ["DefaultWeights", "Opened", "TrainRequest", "TrainableModel", "with_defaults"]
+__all__ = [
+    "DefaultWeights",
+    "Opened",
+    "TrainRequest",
+    "TrainableModel",
+    "refuse_vdl",
+    "with_defaults",
+]
 
 log = logging.getLogger(__name__)
 
+_OPTIMIZERS = ("momentum", "sgd", "adam", "adamw")
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
@@ -79,6 +87,8 @@ class TrainRequest:
     early_stop_patience: int
     resume_checkpoint: str | Path | None
     settings: Mapping[str, Any]
+    settings_by_epoch: Callable[[int], Mapping[str, Any]] | None = None
+    """Gives the settings that hang on how many iterations an epoch has."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,7 @@ class TrainableModel:
     transforms: ClassVar[Mapping[str, Compose]] = {}
     """What is done to images of datasets that do not say it themselves, by split (train, val),
     where that is not what the recipe of the model or of its task says."""
+    weight_decay: ClassVar[float] = 4e-5
 
     def __init__(self, name: str, num_classes: int, settings: Mapping[str, Any]) -> None:
         self.name = name
@@ -135,9 +146,10 @@ class TrainableModel:
         is_one_folder = isinstance(folders[0], str | Path) and str(folders[0]) == str(folders[1])
         epoch = Sampler(len(datasets["train"]), config.train.batch_size).batches_per_epoch
         every = request.save_interval_epochs * epoch
-        config = self._resolve(
-            {**settings, "train.eval_interval": every, "train.save_interval": every}
-        )
+        settings |= {"train.eval_interval": every, "train.save_interval": every}
+        if request.settings_by_epoch is not None:
+            settings |= request.settings_by_epoch(epoch)
+        config = self._resolve(settings)
         output = Path(request.save_dir)
         resume = _is_continued(output, request.resume_checkpoint)
         result = train(
@@ -171,6 +183,20 @@ class TrainableModel:
         if weights is not None:
             found |= {"train.pretrained": weights, "train.reset_head": "auto"}
         return {**found, **request.settings}
+
+    def _optimizer(self, given: str | Mapping[str, Any] | None) -> dict[str, Any]:
+        """Say in settings which optimiser `given` is: none, its name, or the settings of one."""
+        if given is None:
+            return {"type": "momentum", "momentum": 0.9, "weight_decay": self.weight_decay}
+        if isinstance(given, str):
+            return {"type": given, "weight_decay": self.weight_decay}
+        if isinstance(given, Mapping):
+            return dict(given)
+        raise RequestError(
+            f"optimizer={given!r}: give its name ({', '.join(_OPTIMIZERS)}) or the settings of "
+            "train.optimizer as a mapping; an optimiser of Paddle belongs to the parameters of "
+            "another network"
+        )
 
     def _weights_to_start_from(self, asked: str | Path | None) -> str | None:
         if asked is None or not isinstance(asked, DefaultWeights):
@@ -243,8 +269,16 @@ class TrainableModel:
             )
         return self._model
 
-    def _measure(self, dataset: AnyDataset, batch_size: int) -> dict[str, Any]:
-        """Give every metric of the model on `dataset`, by name. Raises SegcoreError."""
+    def _measure(
+        self,
+        dataset: AnyDataset,
+        batch_size: int,
+        besides: Callable[[Dataset], Metric] | None = None,
+    ) -> dict[str, Any]:
+        """Give every metric of the model on `dataset`, by name, and what `besides` computes.
+
+        Raises SegcoreError.
+        """
         from segcore.engine.evaluate import evaluate, evaluation_loader
 
         model = self._opened()
@@ -254,7 +288,8 @@ class TrainableModel:
         task = type(model.task)(config, samples.class_names, get_catalogue())
         workers = config.train.num_workers
         with evaluation_loader(config, samples, get_catalogue(), workers) as loader:
-            return evaluate(model.session, task, loader.epoch(0))
+            extra = () if besides is None else (besides(samples),)
+            return evaluate(model.session, task, loader.epoch(0), extra)
 
     # -- predicting --------------------------------------------------------------------------------
 
@@ -369,6 +404,15 @@ def with_defaults(method: _Method, **defaults: Any) -> _Method:
 
     call.__signature__ = shown  # type: ignore[attr-defined]
     return call  # type: ignore[return-value]
+
+
+def refuse_vdl(use_vdl: bool) -> None:
+    """Raise RequestError where a script asks for logs of VisualDL."""
+    if use_vdl:
+        raise RequestError(
+            "use_vdl=True: segcore writes no VisualDL logs. Leave it out: metrics.jsonl in "
+            "save_dir holds every loss and score, and plugins may offer loggers (train.observers)"
+        )
 
 
 def _is_continued(output: Path, checkpoint: str | Path | None) -> bool:

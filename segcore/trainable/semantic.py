@@ -14,7 +14,7 @@ import numpy as np
 from segcore.errors import ConfigError, RequestError
 from segcore.inference.result import SegmentationResult
 from segcore.tasks.sample import Sample
-from segcore.trainable.model import DefaultWeights, TrainableModel, TrainRequest
+from segcore.trainable.model import DefaultWeights, TrainableModel, TrainRequest, refuse_vdl
 from segcore.trainable.tiles import check_tiling, tiles
 from segcore.trainable.transforms import Compose, ComposedSegTransforms
 
@@ -27,7 +27,6 @@ __all__ = ["SemanticModel", "SemanticPrediction", "loss_settings"]
 
 log = logging.getLogger(__name__)
 
-_OPTIMIZERS = ("momentum", "sgd", "adam", "adamw")
 _IMAGENET = DefaultWeights("IMAGENET")
 
 
@@ -57,7 +56,6 @@ class SemanticModel(TrainableModel):
     `settings` are values of the configuration by dotted key, as `loss_settings` gives them.
     """
 
-    weight_decay: ClassVar[float] = 4e-5
     transforms: ClassVar[Mapping[str, Compose]] = {
         "train": ComposedSegTransforms("train"),
         "val": ComposedSegTransforms("eval"),
@@ -119,19 +117,6 @@ class SemanticModel(TrainableModel):
                 resume_checkpoint=resume_checkpoint,
                 settings=settings,
             )
-        )
-
-    def _optimizer(self, given: str | Mapping[str, Any] | None) -> dict[str, Any]:
-        if given is None:
-            return {"type": "momentum", "momentum": 0.9, "weight_decay": self.weight_decay}
-        if isinstance(given, str):
-            return {"type": given, "weight_decay": self.weight_decay}
-        if isinstance(given, Mapping):
-            return dict(given)
-        raise RequestError(
-            f"optimizer={given!r}: give its name ({', '.join(_OPTIMIZERS)}) or the settings of "
-            "train.optimizer as a mapping; an optimiser of Paddle belongs to the parameters of "
-            "another network"
         )
 
     def evaluate(
@@ -289,11 +274,7 @@ def _class_weight(
 
 
 def _refuse_unknown(use_vdl: bool, sensitivities_file: str | None, eval_metric_loss: float) -> None:
-    if use_vdl:
-        raise RequestError(
-            "use_vdl=True: segcore writes no VisualDL logs. Leave it out: metrics.jsonl in "
-            "save_dir holds every loss and score, and plugins may offer loggers (train.observers)"
-        )
+    refuse_vdl(use_vdl)
     if sensitivities_file is not None or eval_metric_loss != 0.05:
         name = "sensitivities_file" if sensitivities_file is not None else "eval_metric_loss"
         raise RequestError(f"{name}: segcore does not prune networks; leave it out")

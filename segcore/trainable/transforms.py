@@ -41,11 +41,12 @@ _ZERO, _FULL = (0, 0, 0), (255.0, 255.0, 255.0)
 class SegTransform:
     """A transform of images and labels: `component` is what the configuration says of it.
 
-    `settings` are further values of the configuration, by dotted key, that it asks for.
+    It is None for what the engine does anyway. `settings` are further values of the configuration,
+    by dotted key, that it asks for.
     """
 
-    def __init__(self, name: str, **options: Any) -> None:
-        self.component: dict[str, Any] = {"type": name, **options}
+    def __init__(self, name: str | None, **options: Any) -> None:
+        self.component: dict[str, Any] | None = None if name is None else {"type": name, **options}
         self.settings: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -68,7 +69,7 @@ class Compose:
 
     def components(self) -> list[dict[str, Any]]:
         """Give what the configuration says of each."""
-        return [dict(transform.component) for transform in self.transforms]
+        return [dict(t.component) for t in self.transforms if t.component is not None]
 
     def settings(self) -> dict[str, Any]:
         """Give the further settings that the transforms ask for, by dotted key."""
