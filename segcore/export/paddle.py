@@ -31,12 +31,14 @@ class PaddleExporter:
     def export(self, network: paddle.nn.Layer, task: Task, output: Path) -> list[Path]:
         specs = task.input_specs()
         program, params = save_graph(network, specs, output / "inference")
+        steps = resolved_transforms(task)
         description = render_description(
             task.config,
-            resolved_transforms(task),
+            steps,
             task=task.name,
             class_names=task.class_names,
             deployment=task.deployment(),
+            foreign=task.foreign_sections(steps),
             program=program.name,
             params=params.name,
         )

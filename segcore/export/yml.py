@@ -1,8 +1,9 @@
 """The `inference.yml` beside an exported graph: what to do to an image before the graph sees it.
 
 The layout is PaddleX's and PaddleSeg's: `Deploy.transforms` and `Global.model_name` are what they
-read and write. A section `Segcore`, which they pass over, carries what they have no place for: the
-task, the names of the classes and the configuration.
+read and write. Models of objects have `Preprocess`, `label_list` and `draw_threshold` instead, as
+PaddleDetection writes them. A section `Segcore`, which they all pass over, carries what they have
+no place for: the task, the names of the classes and the configuration.
 """
 
 from __future__ import annotations
@@ -10,14 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from typing_extensions import Self
 
 from segcore.config.scalar import resolve_plain
 from segcore.config.schema import Component, Config
 from segcore.errors import ExportError
+from segcore.tasks.preprocess import from_preprocess
 
 __all__ = ["INFERENCE_YML", "Description", "read_description", "render_description"]
 
@@ -50,9 +54,19 @@ class _Segcore(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="allow")
 
-    deploy: _Deploy = Field(alias="Deploy")
+    deploy: _Deploy = Field(_Deploy(), alias="Deploy")
     global_: _Global = Field(_Global(), alias="Global")
     segcore: _Segcore | None = Field(None, alias="Segcore")
+    preprocess: tuple[dict[str, Any], ...] | None = Field(None, alias="Preprocess")
+    label_list: tuple[Any, ...] = ()
+    draw_threshold: float = Field(0.5, ge=0, le=1)
+    mask: bool = False
+
+    @model_validator(mode="after")
+    def _says_how_images_are_prepared(self) -> Self:
+        if self.preprocess is None and "deploy" not in self.model_fields_set:
+            raise ValueError("has neither Deploy nor Preprocess")
+        return self
 
 
 @dataclass(frozen=True)
@@ -73,12 +87,14 @@ def render_description(
     deployment: Mapping[str, Any],
     program: str,
     params: str,
+    foreign: Mapping[str, Any] = MappingProxyType({}),
 ) -> str:
     """Write the description of an export of `config` as YAML.
 
     `transforms` are the resolved steps of preparation, as mappings with `type` and every option;
     `deployment` says what goes into the graph and comes out, as `Task.deployment` gives it;
-    `program` and `params` are the names of the files of the graph and of its weights.
+    `program` and `params` are the names of the files of the graph and of its weights; `foreign` are
+    more sections for other programs, as `Task.foreign_sections` gives them.
     """
     settings = config.model_dump(include=_SECTIONS_OF_USE)
     settings["data"]["path"] = None  # the training data's folder says nothing to users of the model
@@ -90,6 +106,7 @@ def render_description(
             **deployment,
             "transforms": [dict(step) for step in transforms],
         },
+        **foreign,
         "Segcore": {
             "format": 1,
             "task": task,
@@ -117,6 +134,8 @@ def read_description(path: Path, model_name: str | None = None) -> Description:
         raise ExportError(
             f"{path}: not the description of an exported model: {problems}"
         ) from error
+    if file.segcore is None and file.preprocess is not None:
+        return _read_objects_model(file, file.preprocess, path, model_name)
     settings: dict[str, Any] = {} if file.segcore is None else dict(file.segcore.config)
     if file.segcore is None:
         transforms = [_as_paddlex_reads(step) for step in file.deploy.transforms]
@@ -134,6 +153,26 @@ def read_description(path: Path, model_name: str | None = None) -> Description:
     if file.segcore is None:
         return Description(config)
     return Description(config, file.segcore.task, file.segcore.class_names)
+
+
+def _read_objects_model(
+    file: _File, operations: Sequence[Mapping[str, Any]], path: Path, model_name: str | None
+) -> Description:
+    """Read what PaddleX and PaddleDetection write about a model of objects. Raises ExportError."""
+    if not file.mask:
+        raise ExportError(f"{path}: the model finds no masks, or says nothing of them (`mask`)")
+    try:
+        steps = from_preprocess(operations)
+        settings = {
+            "model": {"name": file.global_.model_name or model_name or "unnamed"},
+            "data": {"num_classes": len(file.label_list) or None},
+            "eval": {"transforms": steps},
+            "predict": {"score_threshold": file.draw_threshold},
+        }
+        config = Config.model_validate(settings)
+    except (ExportError, ValidationError) as error:
+        raise ExportError(f"{path}: Preprocess: {error}") from error
+    return Description(config, "instance", tuple(map(str, file.label_list)) or None)
 
 
 class _Dumper(yaml.SafeDumper):

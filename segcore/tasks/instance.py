@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from segcore.errors import ConfigError, DataError
+from segcore.errors import ConfigError, DataError, ExportError
 from segcore.tasks.instance_batch import (
     SIZE_DIVISOR,
     InstanceBatch,
@@ -20,6 +21,7 @@ from segcore.tasks.instance_batch import (
 )
 from segcore.tasks.instances import Detections, Mask, Truth
 from segcore.tasks.paste import paste_mask
+from segcore.tasks.preprocess import to_preprocess
 from segcore.tasks.rle import Rle, decode_mask, encode_mask
 from segcore.tasks.sample import Sample
 from segcore.tasks.task import Task
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
 
 __all__ = ["DetectionNetwork", "InstanceTask"]
 
+log = logging.getLogger(__name__)
+
 _INPUTS = ("image", "im_shape", "scale_factor")
+_OUTPUTS = ("bbox", "bbox_num", "mask")
 _EXAMPLE_PX = 192
 _SAME_BOX_PX = 1.0
 _SAME_SCORE = 0.01
@@ -118,7 +123,29 @@ class InstanceTask(Task):
         return None
 
     def deployment(self) -> Mapping[str, Any]:
-        return {"inputs": list(_INPUTS), "outputs": ["bbox", "bbox_num", "mask"]}
+        return {"inputs": list(_INPUTS), "outputs": list(_OUTPUTS)}
+
+    def foreign_sections(self, steps: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Give what PaddleX and PaddleDetection read of models of boxes and masks.
+
+        Without the operations that prepare images they refuse the model, which is better than
+        wrong results: that is so where `steps` have no like there, and a warning says it.
+        """
+        sections: dict[str, Any] = {
+            "mode": "paddle",
+            "metric": "COCO",
+            "arch": "RCNN",  # the family of graphs that take and give what this task's do
+            "mask": True,
+            "use_dynamic_shape": False,
+            "min_subgraph_size": 40,
+            "draw_threshold": self.config.predict.score_threshold,
+            "label_list": list(self.class_names),
+        }
+        try:
+            sections["Preprocess"] = to_preprocess(steps)
+        except ExportError as error:
+            log.warning("PaddleX cannot prepare images for this export: %s", error)
+        return sections
 
     def session(self, network: nn.Layer) -> InferenceSession:
         return _NetworkSession(network)
@@ -132,6 +159,11 @@ class InstanceTask(Task):
         for _, neighbours in groupby(samples, key=_filled_size):
             group = list(neighbours)
             outputs = session.run(_inference_inputs(group))
+            if len(outputs) != len(_OUTPUTS):
+                raise ExportError(
+                    f"the graph gives {len(outputs)} outputs instead of {', '.join(_OUTPUTS)}: it "
+                    "is no model of boxes with masks"
+                )
             found += _split(group, *outputs)
         return found
 

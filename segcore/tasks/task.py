@@ -81,6 +81,13 @@ class Task(ABC):
     def deployment(self) -> Mapping[str, Any]:
         """Give what `inference.yml` says under `Deploy` about the graph's inputs and outputs."""
 
+    def foreign_sections(self, steps: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:  # noqa: ARG002
+        """Give what other programs look for in `inference.yml` outside of `Deploy`.
+
+        `steps` are the transforms that prepare images, each with every option.
+        """
+        return {}
+
     @abstractmethod
     def session(self, network: paddle.nn.Layer) -> InferenceSession:
         """Run `network` itself, in eval mode, behind the interface of inference runtimes."""

@@ -100,6 +100,49 @@ Hpi: {backend_config: {onnx_runtime: {}}}
     assert (description.task, description.class_names) == (None, None)
 
 
+OBJECTS = """
+mode: paddle
+draw_threshold: 0.4
+metric: COCO
+use_dynamic_shape: false
+Global: {model_name: MaskRCNN-ResNet50-FPN}
+arch: RCNN
+min_subgraph_size: 40
+mask: true
+Preprocess:
+- {interp: 2, keep_ratio: true, target_size: [800, 1333], type: Resize}
+- {is_scale: true, mean: [0.4, 0.5, 0.6], std: [0.2, 0.2, 0.2], type: NormalizeImage}
+- {type: Permute}
+- {stride: 32, type: PadStride}
+label_list: [apple, 7]
+"""
+
+
+def test_a_description_of_objects_by_paddlex_is_read(tmp_path):
+    description = foreign(tmp_path, OBJECTS)
+    assert (description.task, description.class_names) == ("instance", ("apple", "7"))
+    config = description.config
+    assert config.model.name == "MaskRCNN-ResNet50-FPN"
+    assert config.data.num_classes == 2
+    assert config.predict.score_threshold == 0.4
+    resize, normalize = config.eval.transforms
+    assert resize.options == {"target_size": [1333, 800], "keep_ratio": True, "interp": "CUBIC"}
+    assert normalize.options == {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.2, 0.2]}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("mask: true", "", "no masks"),
+        ("PadStride", "WarpAffine", "Preprocess: the operation WarpAffine"),
+        ("draw_threshold: 0.4", "draw_threshold: 4", "draw_threshold"),
+    ],
+)
+def test_what_is_wrong_with_a_description_of_objects_is_told(tmp_path, old, new, message):
+    with pytest.raises(ExportError, match=message):
+        foreign(tmp_path, OBJECTS.replace(old, new))
+
+
 def test_a_resize_of_paddlex_to_the_own_size_is_none(tmp_path):
     description = foreign(tmp_path, "Deploy: {transforms: [{type: Resize}, {type: Normalize}]}")
     assert [step.type for step in description.config.eval.transforms] == ["Normalize"]

@@ -8,7 +8,7 @@ from paddle import nn
 from segcore.config.resolve import resolve_config
 from segcore.config.schema import Config
 from segcore.discovery.catalogue import get_catalogue
-from segcore.errors import DataError
+from segcore.errors import DataError, ExportError
 from segcore.tasks.instance import InstanceTask
 from segcore.tasks.rle import decode_mask
 from segcore.tasks.sample import Sample
@@ -82,6 +82,27 @@ def test_images_of_several_sizes_run_in_batches_of_one_size(task):
     session = Session([], [0, 0], np.zeros((0, 4, 4), np.float32))
     task.infer(session, [sample(40, 50), sample(60, 33), sample(70, 33), sample(96, 40)])
     assert [inputs["image"].shape for inputs in session.asked] == [(2, 3, 64, 64), (2, 3, 96, 64)]
+
+
+def test_a_graph_of_other_outputs_is_refused(task):
+    session = Session([], [0], np.zeros((0, 4, 4)))
+    session.answer.append(np.zeros(1))
+    with pytest.raises(ExportError, match="4 outputs instead of bbox"):
+        task.infer(session, [sample(64, 64)])
+
+
+def test_paddlex_is_told_how_to_prepare_images(task, caplog):
+    normalize = {"type": "Normalize", "mean": [0.5] * 3, "std": [0.5] * 3}
+    sections = task.foreign_sections([normalize])
+    assert sections["label_list"] == ["a", "b"]
+    assert (sections["draw_threshold"], sections["mask"]) == (0.5, True)
+    assert [step["type"] for step in sections["Preprocess"]] == [
+        "NormalizeImage", "Permute", "PadStride",
+    ]  # fmt: skip
+    assert not caplog.records
+    # better no preparation, without which PaddleX refuses the model, than a wrong one
+    assert "Preprocess" not in task.foreign_sections([{"type": "PaddingByAspectRatio"}])
+    assert "PaddingByAspectRatio has no like there" in caplog.text
 
 
 class Both(nn.Layer):
