@@ -84,6 +84,10 @@ class DataConfig(Section):
     fold: int | None = Field(
         None, ge=0, description="Fold of a cross-validation: 0 reads train_fold0.txt, val_fold0.txt"
     )
+    list_files: SplitNames | None = Field(
+        None, description="List of images of each split, such as {train: a.txt}; null is train.txt"
+    )
+    class_file: str | None = Field(None, description="Names of the classes; null is labels.txt")
     annotation_files: SplitNames | None = Field(
         None,
         description="Annotation file of each split, such as {train: a.json}; null: of the layout",

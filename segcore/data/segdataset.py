@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,11 +29,29 @@ if TYPE_CHECKING:
     from segcore.data.inspection.collector import Collector
     from segcore.data.stats.survey import Progress
 
-__all__ = ["SegDataset", "SegDatasetFormat", "agree_on_classes", "count_classes"]
+__all__ = [
+    "SegDataset",
+    "SegDatasetFormat",
+    "agree_on_classes",
+    "class_file",
+    "count_classes",
+    "list_file",
+]
 
 _SPLITS = ("train", "val", "test")
 _SHOWN = 20
 _PROBED = 200  # labels looked at for the mask that was saved with 255 for "yes"
+
+
+def list_file(root: Path, split: str, config: DataConfig) -> Path:
+    """Give the list of `split`: `data.list_files`, or the one of the layout."""
+    named: Mapping[Any, str] = config.list_files or {}
+    return root / named.get(split, list_name(split, config.fold))
+
+
+def class_file(root: Path, config: DataConfig) -> Path:
+    """Give the file that names the classes: `data.class_file`, or labels.txt."""
+    return root / (config.class_file or "labels.txt")
 
 
 class SegDatasetFormat:
@@ -45,17 +63,16 @@ class SegDatasetFormat:
 
     def splits(self, root: Path, config: Config) -> tuple[str, ...]:
         """Name the splits that `root` has a list of."""
-        fold = config.data.fold
-        return tuple(split for split in _SPLITS if (root / list_name(split, fold)).is_file())
+        return tuple(split for split in _SPLITS if list_file(root, split, config.data).is_file())
 
     def files(self, root: Path, data: DataConfig, splits: Sequence[str]) -> Iterator[str]:
         """Name every file that `splits` are made of. Raises DataError where one is missing."""
         files = RowFiles(root, data)
-        if (root / "labels.txt").exists():
-            yield files.path("labels.txt")
+        if class_file(root, data).exists():
+            yield str(class_file(root, data).absolute())
         for split in splits:
-            path = _find_list(root, split, data.fold)
-            yield files.path(path.name)
+            path = _find_list(root, split, data)
+            yield str(path.absolute())
             for row in read_rows(path):
                 yield files.path(row.image)
                 yield files.path(row.label)
@@ -84,28 +101,19 @@ class SegDataset:
     """The samples of one split. Pickles small, and reads nothing until `load` is called.
 
     `class_names` and `class_colours` follow labels.txt; `warnings` are lines about the list.
-    `list_file` and `class_file` take the place of `<split>.txt` and `labels.txt` in `root`.
     """
 
-    def __init__(
-        self,
-        root: Path,
-        split: str,
-        config: DataConfig | None = None,
-        *,
-        list_file: Path | None = None,
-        class_file: Path | None = None,
-    ) -> None:
+    def __init__(self, root: Path, split: str, config: DataConfig | None = None) -> None:
         self.root = Path(root)
         self.split = split
         self.config = config or DataConfig()
         self.warnings: list[str] = []
         self._files = RowFiles(self.root, self.config)
-        self._list = list_file or _find_list(self.root, split, self.config.fold)
+        self._list = _find_list(self.root, split, self.config)
         self._rows = self._read_rows()
         self._sizes = self._check_files()
         self._check_leakage()
-        classes = agree_on_classes(self.root, self.config, count_classes, class_file)
+        classes = agree_on_classes(self.root, self.config, count_classes)
         self.class_names: tuple[str, ...] = classes.names
         self.class_colours = classes.colours
         self._check_mask()
@@ -218,7 +226,7 @@ class SegDataset:
         """Refuse images that other splits list too: a score on them would prove nothing."""
         own: set[str] | None = None
         for split in _SPLITS:
-            other = self.root / list_name(split, self.config.fold)
+            other = list_file(self.root, split, self.config)
             is_own = split == self.split or not other.is_file() or other.samefile(self._list)
             if is_own:
                 continue
@@ -268,10 +276,10 @@ class SegDataset:
             yield label
 
 
-def _find_list(root: Path, split: str, fold: int | None) -> Path:
+def _find_list(root: Path, split: str, config: DataConfig) -> Path:
     if not root.is_dir():
         raise DataError(f"{printable(root)}: no such folder. Give the folder of the dataset.")
-    path = root / list_name(split, fold)
+    path = list_file(root, split, config)
     if not path.is_file():
         there = [f"{name}.txt" for name in _SPLITS if (root / f"{name}.txt").is_file()]
         raise DataError(
@@ -283,17 +291,16 @@ def _find_list(root: Path, split: str, fold: int | None) -> Path:
 
 
 def agree_on_classes(
-    root: Path,
-    config: DataConfig,
-    count: Callable[[Path, DataConfig], int],
-    file: Path | None = None,
+    root: Path, config: DataConfig, count: Callable[[Path, DataConfig], int]
 ) -> ClassList:
-    """Give the classes: those of `file`, of labels.txt, of `config`, or as many as `count` counts.
+    """Give the classes: those of the class file, of `config`, or as many as `count` counts.
 
-    Raises DataError where these contradict each other, or the ignored value.
+    Raises DataError where these contradict each other, or the ignored value, or where a file that
+    was named is missing.
     """
-    path = root / "labels.txt" if file is None else file
-    listed = read_class_list(path) if file is not None or path.is_file() else None
+    path = class_file(root, config)
+    is_listed = config.class_file is not None or path.is_file()
+    listed = read_class_list(path) if is_listed else None
     num_classes = config.num_classes
     if listed is None:
         num_classes = num_classes or len(config.class_names or ()) or count(root, config)
@@ -322,7 +329,7 @@ def count_classes(root: Path, config: DataConfig) -> int:
     """
     highest = 0
     for split in _SPLITS:
-        path = root / list_name(split, config.fold)
+        path = list_file(root, split, config)
         for row in read_rows(path) if path.is_file() else ():
             file = inside(root, row.label, allow_outside=config.allow_outside)
             shown = printable(row.label)

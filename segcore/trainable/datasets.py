@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
-from segcore.data.listfile import read_class_list, read_rows
+from segcore.data.listfile import list_name, read_class_list, read_rows
 from segcore.data.paths import printable
 from segcore.errors import DataError, RequestError
 from segcore.protocols import Dataset
@@ -25,6 +26,7 @@ __all__ = [
     "SegDataset",
     "coco_settings",
     "describe",
+    "place_settings",
     "require_apart",
 ]
 
@@ -51,7 +53,7 @@ TRANSFORMS_OF = {"train": "train.transforms", "val": "eval.transforms"}
 """Where the configuration has the transforms of each split."""
 
 
-class _ListedDataset:
+class _ListedDataset(ABC):
     """What the datasets of PaddleX have in common, whatever lists their images."""
 
     file_list: list[list[str]]
@@ -89,6 +91,13 @@ class _ListedDataset:
             found["train.num_workers"] = self.num_workers
         return found
 
+    @abstractmethod
+    def places(self, others: Mapping[str, _ListedDataset]) -> dict[str, Any]:
+        """Say in settings where the files of `others`, by split, are; this one is among them.
+
+        Nothing where settings cannot say it.
+        """
+
 
 class SegDataset(_ListedDataset):
     """Images and labels that a list names, as `paddlex.datasets.SegDataset`.
@@ -113,31 +122,42 @@ class SegDataset(_ListedDataset):
         shuffle: bool = False,
     ) -> None:
         super().__init__(data_dir, transforms, num_workers, (buffer_size, parallel_method, shuffle))
-        self._list_file = Path(file_list)
+        self.list_path = Path(file_list)
         self._class_file = None if label_list is None else Path(label_list)
         self.labels = []
         if self._class_file is not None:
             self.labels = list(read_class_list(self._class_file).names)
         self.file_list = [
             [str(self.data_dir / row.image), str(self.data_dir / row.label)]
-            for row in read_rows(self._list_file)
+            for row in read_rows(self.list_path)
         ]
-        log.info("%d samples in file %s", self.num_samples, self._list_file)
+        log.info("%d samples in file %s", self.num_samples, self.list_path)
 
     def open(self, split: str, config: Config) -> Dataset:
         from segcore.data.segdataset import SegDataset as Samples
 
-        return Samples(
-            self.data_dir,
-            split,
-            config.data,
-            list_file=self._list_file,
-            class_file=self._class_file,
-        )
+        own = {"list_files": {split: str(self.list_path.absolute())}}
+        named = None if self._class_file is None else str(self._class_file.absolute())
+        data = config.data.model_copy(update={**own, "class_file": named})
+        return Samples(self.data_dir, split, data)
 
     def settings(self, split: str) -> dict[str, Any]:
         found = super().settings(split)
         return {"data.path": str(self.data_dir), **found} if split == "train" else found
+
+    def places(self, others: Mapping[str, _ListedDataset]) -> dict[str, Any]:
+        known = {split: data for split, data in others.items() if isinstance(data, SegDataset)}
+        if known != others or any(data.data_dir != self.data_dir for data in known.values()):
+            return {}  # settings name one folder
+        root = self.data_dir.resolve()
+        lists = {split: _shown_in(root, data.list_path) for split, data in known.items()}
+        found: dict[str, Any] = {}
+        if any(name != list_name(split) for split, name in lists.items()):
+            found |= {"data.list_files": lists, "data.format": "SegDataset"}
+        if self._class_file is not None:
+            name = _shown_in(root, self._class_file)
+            found |= {} if name == "labels.txt" else {"data.class_file": name}
+        return found
 
 
 class CocoDetection(_ListedDataset):
@@ -184,6 +204,10 @@ class CocoDetection(_ListedDataset):
         data = config.data.model_copy(update=update)
         return CocoDataset(Path(own["data.path"]), split, data)
 
+    def places(self, others: Mapping[str, _ListedDataset]) -> dict[str, Any]:
+        known = {split: data for split, data in others.items() if isinstance(data, CocoDetection)}
+        return coco_settings(known) if known == others else {}
+
 
 def coco_settings(datasets: Mapping[str, CocoDetection]) -> dict[str, Any]:
     """Say in settings where the files of `datasets`, by split, are.
@@ -203,6 +227,19 @@ def coco_settings(datasets: Mapping[str, CocoDetection]) -> dict[str, Any]:
             split: path.relative_to(root).as_posix() for split, path in images.items()
         },
     }
+
+
+def place_settings(train: AnyDataset, val: AnyDataset | None) -> dict[str, Any]:
+    """Say in settings where the files of datasets are, so that commands find them again."""
+    given = {"train": train} if val is None else {"train": train, "val": val}
+    listed = {split: data for split, data in given.items() if isinstance(data, _ListedDataset)}
+    return listed["train"].places(listed) if listed.keys() == given.keys() else {}
+
+
+def _shown_in(root: Path, path: Path) -> str:
+    """Write `path` relative to `root`, where it is in there."""
+    whole = path.resolve()
+    return (whole.relative_to(root) if whole.is_relative_to(root) else whole).as_posix()
 
 
 def describe(dataset: AnyDataset, split: str) -> Mapping[str, Any]:

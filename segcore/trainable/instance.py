@@ -16,7 +16,7 @@ from segcore.errors import RequestError
 from segcore.inference.instance_result import InstanceResult
 from segcore.tasks.instances import Detections, Truth, mask_rle
 from segcore.tasks.rle import decode_mask, rle_json
-from segcore.trainable.datasets import AnyDataset, CocoDetection, coco_settings
+from segcore.trainable.datasets import AnyDataset, CocoDetection
 from segcore.trainable.det_transforms import ComposedRCNNTransforms
 from segcore.trainable.model import DefaultWeights, TrainableModel, TrainRequest, refuse_vdl
 from segcore.trainable.transforms import Compose
@@ -158,7 +158,6 @@ class InstanceModel(TrainableModel):
             "train.learning_rate": float(learning_rate),
             "train.optimizer": self._optimizer(optimizer),
             "eval.best": next(iter(_names_of(metric or "COCO").values())),
-            **_places(train_dataset, eval_dataset),
         }
         if eval_dataset is None and isinstance(train_dataset, CocoDetection):
             # without images to measure on, those to predict are prepared as in training
@@ -288,13 +287,6 @@ def _names_of(metric: str) -> Mapping[str, str]:
     if metric not in _METRICS:
         raise RequestError(f"metric={metric!r}: give 'COCO' or 'VOC'")
     return _METRICS[metric]
-
-
-def _places(train: AnyDataset, val: AnyDataset | None) -> dict[str, Any]:
-    """Say in settings where the files are, where that is known of all datasets."""
-    given = {"train": train} if val is None else {"train": train, "val": val}
-    listed = {name: item for name, item in given.items() if isinstance(item, CocoDetection)}
-    return coco_settings(listed) if len(listed) == len(given) else {}
 
 
 def _as_box(box: np.ndarray) -> list[float]:

@@ -37,6 +37,7 @@ from segcore.trainable.datasets import (
     AnyDataset,
     DatasetDescription,
     describe,
+    place_settings,
     require_apart,
 )
 from segcore.trainable.transforms import Compose
@@ -182,6 +183,7 @@ class TrainableModel:
         weights = self._weights_to_start_from(request.pretrain_weights)
         if weights is not None:
             found |= {"train.pretrained": weights, "train.reset_head": "auto"}
+        found |= place_settings(request.train_dataset, request.eval_dataset)
         return {**found, **request.settings}
 
     def _optimizer(self, given: str | Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 import pickle
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -169,3 +170,22 @@ def test_a_broken_row_of_another_list_is_reported_when_opened(root):
     (root / "val.txt").write_text("images/3.png\n")
     with pytest.raises(ListFileError, match=r"val\.txt, line 1"):
         SegDataset(root, "train", DataConfig(num_classes=3))
+
+
+def test_lists_and_classes_of_other_names_are_named_by_settings(root):
+    config = DataConfig(list_files={"train": "mine.txt"}, class_file="names.txt")
+    (root / "mine.txt").write_text((root / "train.txt").read_text())
+    with pytest.raises(ListFileError, match=r"names\.txt"):
+        SegDataset(root, "train", config)
+    (root / "names.txt").write_text("a\nb\nc\nd\ne\nf\n")
+    dataset = SegDataset(root, "train", config)
+    assert dataset.class_names == tuple("abcdef")
+    assert dataset.fingerprint() == SegDataset(root, "train").fingerprint()
+    whole = Config.model_validate({"model": {"name": "any"}, "data": config.model_dump()})
+    layout = SegDatasetFormat()
+    files = [*layout.files(root, whole.data, ["train"])]
+    assert [Path(name).name for name in files[:2]] == ["names.txt", "mine.txt"]
+    (root / "train.txt").unlink()
+    assert "train" in layout.splits(root, whole)
+    with pytest.raises(DataError, match=r"has no other\.txt"):
+        SegDataset(root, "train", DataConfig(list_files={"train": "other.txt"}))

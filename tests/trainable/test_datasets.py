@@ -8,9 +8,11 @@ import pytest
 from segcore.config.schema import Config
 from segcore.errors import ListFileError, RequestError
 from segcore.trainable import SegDataset, transforms
-from segcore.trainable.datasets import describe
+from segcore.trainable.datasets import describe, place_settings
 
 CONFIG = Config.model_validate({"model": {"name": "any"}})
+
+SPLITS = ("train", "val")
 
 
 @pytest.fixture
@@ -78,3 +80,17 @@ def test_wrong_arguments_are_refused_at_once(shapes):
         SegDataset(shapes, shapes / "val.txt", num_workers="many")
     with pytest.raises(RequestError, match="is no dataset"):
         describe(np.zeros(3), "train")
+
+
+def test_places_are_said_where_names_are_others(shapes, renamed):
+    usual = [SegDataset(shapes, shapes / f"{s}.txt", shapes / "labels.txt") for s in SPLITS]
+    assert place_settings(*usual) == {}
+    others = [
+        SegDataset(shapes, renamed / f"{s}_list.txt", renamed / "classes.txt") for s in SPLITS
+    ]
+    assert place_settings(*others) == {
+        "data.list_files": {s: (renamed / f"{s}_list.txt").as_posix() for s in SPLITS},
+        "data.format": "SegDataset",
+        "data.class_file": (renamed / "classes.txt").as_posix(),
+    }
+    assert place_settings(shapes, others[1]) == {}  # a folder says itself where its lists are

@@ -1,6 +1,9 @@
 """Models as objects train by the engine, and measure and predict what it trained."""
 
 import inspect
+import json
+import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,7 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from segcore.config.load import read_yaml
+from segcore.config.schema import Config
 from segcore.engine.evaluate import evaluate_model
+from segcore.engine.train import train
 from segcore.errors import ConfigError, DataError, OutputError, RequestError
 from segcore.trainable import (
     SegDataset,
@@ -248,6 +253,26 @@ def test_losses_are_those_of_paddlex():
     assert dynamic == [{"type": "CrossEntropyLoss", "weight": "dynamic"}]
     with pytest.raises(ConfigError, match="replace"):
         types(use_dice_loss=True, class_weight="dynamic")
+
+
+def test_the_saved_configuration_finds_lists_of_other_names(toys, shapes, tmp_path):
+    root = Path(shutil.copytree(shapes, tmp_path / "data"))
+    for name in ("train", "val", "labels"):
+        (root / f"{name}.txt").rename(root / f"{name}_list.txt")
+    plain = transforms.Compose([transforms.Normalize()])
+    first, second = (
+        SegDataset(root, root / f"{name}_list.txt", root / "labels_list.txt", composed)
+        for name, composed in (("train", steps(48)), ("val", plain))
+    )
+    toy().train(1, first, 8, second, save_dir=tmp_path / "run", pretrain_weights=None)
+    config = Config.model_validate(read_yaml(tmp_path / "run" / "config.yaml"))
+    assert config.data.list_files == {"train": "train_list.txt", "val": "val_list.txt"}
+    assert config.data.class_file == "labels_list.txt"
+    again = train(config, tmp_path / "again", device="cpu", catalogue=toys)
+    result = json.loads((tmp_path / "run" / "train_result.json").read_text())
+    assert again["models"]["best"]["score"] == result["models"]["best"]["score"]
+    saved = [tmp_path / name / "best_model" / "model.pdparams" for name in ("run", "again")]
+    assert saved[0].read_bytes() == saved[1].read_bytes()
 
 
 # -- measuring -----------------------------------------------------------------------------------

@@ -24,13 +24,13 @@ from segcore.data.inspection.remedy import (
 )
 from segcore.data.inspection.repetition import Repetitions
 from segcore.data.inspection.sample import Look, look_at
-from segcore.data.listfile import BadRow, ClassList, Row, list_name, read_class_list, scan_rows
+from segcore.data.listfile import BadRow, ClassList, Row, read_class_list, scan_rows
 from segcore.data.overlay import draw_overlay
 from segcore.data.palette import class_palette
 from segcore.data.paths import printable
 from segcore.data.pool import map_in_threads
 from segcore.data.rowfile import RowFiles
-from segcore.data.segdataset import agree_on_classes
+from segcore.data.segdataset import agree_on_classes, class_file, list_file
 from segcore.data.stats.survey import Progress
 from segcore.errors import DataError
 
@@ -71,7 +71,7 @@ class _Inspector:
         self.config = config
         self.collector = collector
         self.files = RowFiles(root, config)
-        self.lists = {split: root / list_name(split, config.fold) for split in splits}
+        self.lists = {split: list_file(root, split, config) for split in splits}
         self.ledgers = {split: Ledger() for split in splits}
         self.censuses = {split: SplitCensus(split) for split in splits}
         self.shown: dict[str, list[Row]] = {split: [] for split in splits}
@@ -107,7 +107,7 @@ class _Inspector:
                 tuple(self.censuses.values()),
                 classes.names,
                 self.collector,
-                file="labels.txt",
+                file=class_file(self.root, self.config).name,
                 by_pixels=True,
             )
         return Census("SegDataset", tuple(self.censuses.values()), classes.names)
@@ -116,12 +116,12 @@ class _Inspector:
 
     def _find_classes(self) -> ClassList | None:
         """Give the classes as far as they are agreed on; None where labels have to be counted."""
-        path, config = self.root / "labels.txt", self.config
+        path, config = class_file(self.root, self.config), self.config
         has_classes = config.num_classes is not None or config.class_names is not None
-        if not path.is_file() and not has_classes:
+        if not path.is_file() and config.class_file is None and not has_classes:
             self.collector.add(
                 "classes-missing",
-                "labels.txt",
+                path.name,
                 "labels.txt: is missing; classes are counted from the labels and have no names. "
                 "Write one with a name a line, class 0 first.",
             )
@@ -129,7 +129,7 @@ class _Inspector:
         try:
             return agree_on_classes(self.root, config, lambda *_: 1)
         except DataError as error:
-            self.collector.add(error.kind or "classes-invalid", "labels.txt", str(error))
+            self.collector.add(error.kind or "classes-invalid", path.name, str(error))
         try:
             return read_class_list(path)
         except DataError:
