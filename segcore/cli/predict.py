@@ -15,11 +15,13 @@ from segcore.errors import DataError, RequestError
 
 if TYPE_CHECKING:
     from segcore.inference.predictor import Predictor
+    from segcore.tasks.coco_results import CocoIds
 
 __all__ = ["predict_command"]
 
 _SIZE = re.compile(r"(-1|\d+)(?:[x,](-1|\d+))?\Z")
 _BAR_DELAY_S = 2.0
+_SHOWN = 3
 
 
 def _parse_size(
@@ -51,6 +53,10 @@ def _parse_size(
     "--score-threshold", type=click.FloatRange(0, 1), metavar="SCORE",
     help="Lowest score of the objects in results (instance models).",
 )  # fmt: skip
+@click.option(
+    "--annotations", type=click.Path(path_type=Path), metavar="FILE",
+    help="COCO file whose ids of images and categories coco_results.json takes (instance models).",
+)  # fmt: skip
 @click.option("--weights", metavar="NAME", help="Published weights of MODEL, such as CITYSCAPES.")
 @offline_option
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
@@ -65,6 +71,7 @@ def predict_command(
     batch_size: int | None,
     target_size: int | tuple[int, int] | None,
     score_threshold: float | None,
+    annotations: Path | None,
     weights: str | None,
     as_json: bool,
 ) -> None:
@@ -73,7 +80,8 @@ def predict_command(
     MODEL is the folder of a run, its best_model, an exported model, or a file of weights; or the
     name of a model with --weights. For each image OUTPUT gets NAME.png (classes as grey values,
     from semantic models), NAME_overlay.jpg and NAME.json; from instance models also
-    coco_results.json with the objects of all.
+    coco_results.json with the objects of all, which tools for COCO score when it has the ids of
+    their file (--annotations, and --score-threshold 0 for all objects).
     """
     from segcore.inference.create import create_model
 
@@ -90,7 +98,13 @@ def predict_command(
         target_size=target_size,
         score_threshold=score_threshold,
     )
-    results, failures = _predict_to(predictor, inputs, output)
+    ids = None
+    if annotations is not None:
+        from segcore.data.coco_ids import read_coco_ids
+
+        ids = read_coco_ids(annotations)
+        predictor.task.check_ids(ids)
+    results, failures = _predict_to(predictor, inputs, output, ids)
     if as_json:
         click.echo(json.dumps(results, indent=2))
     else:
@@ -102,7 +116,7 @@ def predict_command(
 
 
 def _predict_to(
-    predictor: Predictor, inputs: tuple[str, ...], output: Path
+    predictor: Predictor, inputs: tuple[str, ...], output: Path, ids: CocoIds | None
 ) -> tuple[list[dict[str, object]], int]:
     """Predict everything and write the files; give the JSON forms and the number of failures."""
     from tqdm import tqdm
@@ -113,6 +127,8 @@ def _predict_to(
 
     images = list(expand_inputs(list(inputs)))
     check_output_names(images)
+    if ids is not None:
+        _tell_what_is_not_numbered(ids, [image.source for image in images])
     if any(Path(text).resolve() == output.resolve() for text in inputs):
         raise RequestError(f"{output}: is an input as well; name another --output")
     prepare_output(output)
@@ -131,6 +147,20 @@ def _predict_to(
             result.save_to_json(output)
             results.append(result.json)
             bar.update()
-    for name, content in predictor.task.folder_files(results).items():
+    for name, content in predictor.task.folder_files(results, ids).items():
         write_result(output / name, json.dumps(content).encode())
     return results, len(failures)
+
+
+def _tell_what_is_not_numbered(ids: CocoIds, sources: list[str]) -> None:
+    """Say which images the file does not list, and how many of the file are not among them."""
+    unlisted = ids.unlisted(sources)
+    if unlisted:
+        more = ", ..." if len(unlisted) > _SHOWN else ""
+        say(
+            f"{len(unlisted)} of {len(sources)} images are not in {ids.source}, so their objects "
+            f"are left out of coco_results.json: {', '.join(unlisted[:_SHOWN])}{more}"
+        )
+    missing = len(ids.images) - (len(sources) - len(unlisted))
+    if missing > 0:
+        say(f"{missing} images of {ids.source} are not predicted; scores count them as empty")

@@ -12,6 +12,7 @@ import paddle
 from paddle import nn
 
 from segcore.errors import ConfigError, DataError, ExportError
+from segcore.tasks.coco_results import CocoIds, coco_rows
 from segcore.tasks.instance_batch import (
     SIZE_DIVISOR,
     InstanceBatch,
@@ -176,26 +177,15 @@ class InstanceTask(Task):
             raise DataError(f"{sample.source}: has no objects, which measuring needs")
         return Truth(_original_size(sample), sample.instances)
 
-    def folder_files(self, results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Give all objects in the form of COCO's results.
+    def check_ids(self, ids: CocoIds) -> None:
+        for name in self.class_names:
+            ids.category(name)
 
-        Images are numbered from 1 in their order, categories from 1 in the order of the classes;
-        `file_name` and `category_name`, which readers of COCO's results pass over, name them.
-        """
-        rows = [
-            {
-                "image_id": number,
-                "file_name": result["source"],
-                "category_id": found["id"] + 1,
-                "category_name": found["name"],
-                "bbox": found["bbox"],
-                "score": found["score"],
-                "segmentation": found["segmentation"],
-            }
-            for number, result in enumerate(results, 1)
-            for found in result["instances"]
-        ]
-        return {COCO_RESULTS: rows}
+    def folder_files(
+        self, results: Sequence[Mapping[str, Any]], ids: CocoIds | None = None
+    ) -> Mapping[str, Any]:
+        """Give all objects in the form of COCO's results."""
+        return {COCO_RESULTS: coco_rows(results, ids)}
 
 
 class DetectionNetwork(nn.Layer):

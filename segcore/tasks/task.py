@@ -13,7 +13,7 @@ import numpy as np
 
 from segcore.config.shared import shared_values
 from segcore.discovery.build import build_component
-from segcore.errors import ConfigError
+from segcore.errors import ConfigError, RequestError
 from segcore.tasks.agreement import disagreement
 from segcore.tasks.sample import Sample
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from segcore.config.schema import Config
     from segcore.discovery.catalogue import Catalogue
     from segcore.protocols import InferenceSession, Metric
+    from segcore.tasks.coco_results import CocoIds
     from segcore.tasks.result import Predicted, Result
 
 __all__ = ["Task"]
@@ -106,10 +107,21 @@ class Task(ABC):
         result: Result = of(prediction, predicted)
         return result
 
-    def folder_files(self, results: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:  # noqa: ARG002
+    def check_ids(self, ids: CocoIds) -> None:
+        """Raise RequestError unless results can be written with the ids of a COCO file."""
+        raise RequestError(
+            f"{ids.source} numbers objects, and {self.name} models find none: leave it out"
+        )
+
+    def folder_files(
+        self,
+        results: Sequence[Mapping[str, Any]],  # noqa: ARG002
+        ids: CocoIds | None = None,  # noqa: ARG002
+    ) -> Mapping[str, Any]:
         """Give what a folder of results holds besides those of each image, as JSON by file name.
 
-        `results` are the JSON forms of the results, in the order of the images.
+        `results` are the JSON forms of the results, in the order of the images. `ids`, which
+        `check_ids` has passed, number images and classes.
         """
         return {}
 

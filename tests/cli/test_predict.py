@@ -109,6 +109,14 @@ def test_a_wrong_request_is_told_in_a_line_before_any_work(
     assert files(tmp_path) == before
 
 
+def test_ids_of_objects_are_not_for_semantic_models(colour_run, images, tmp_path, capsys):
+    path = tmp_path / "ids.json"
+    path.write_text('{"images": [], "annotations": [], "categories": []}')
+    assert predict(colour_run, images, "--annotations", path, "--output", tmp_path / "out") == 2
+    assert "semantic models find none" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_missing_device_ends_with_three(colour_run, images, capsys):
     import paddle
 

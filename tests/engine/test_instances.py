@@ -10,6 +10,7 @@ from PIL import Image
 from segcore import create_model
 from segcore.checkpoint.store import CheckpointStore
 from segcore.cli.main import run as main
+from segcore.config.schema import Component
 from segcore.data.cocodataset import CocoDataset
 from segcore.engine.evaluate import evaluate_model
 from segcore.engine.train import train
@@ -96,6 +97,124 @@ def test_a_folder_of_results_has_one_file_of_all_objects(run, objects, tmp_path,
         assert set(row) >= {"bbox", "score", "segmentation"}
     assert len(list((tmp_path / "out").glob("*_overlay.jpg"))) == 15
     assert not list((tmp_path / "out").glob("*.png"))
+
+
+@pytest.fixture
+def renumbered(objects, tmp_path):
+    """The annotations of the held-out images, with ids unlike those that counting gives."""
+    content = json.loads((objects / "annotations/instance_val.json").read_text())
+    for image in content["images"]:
+        image["id"] = 1000 - 7 * image["id"]
+    for category in content["categories"]:
+        category["id"] = 10 + 3 * category["id"]
+    for annotation in content["annotations"]:
+        annotation["image_id"] = 1000 - 7 * annotation["image_id"]
+        annotation["category_id"] = 10 + 3 * annotation["category_id"]
+    path = tmp_path / "renumbered.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def found_dataset(run, objects, renumbered, folder):
+    """Make a dataset in which most objects lie near what the model of `run` finds."""
+    shutil.copytree(objects / "images", folder / "images")
+    content = json.loads(renumbered.read_text())
+    names = {category["name"]: category["id"] for category in content["categories"]}
+    content["images"], content["annotations"] = [], []
+    model = create_model(model_dir=run, device="cpu", score_threshold=0.0)
+    for place, result in enumerate(model.predict(folder / "images")):
+        # many scores of the toy are equal, so the order of the ids counts
+        image = {
+            "id": 500 + 7 * place,
+            "file_name": f"{result.name}.jpg",
+            "width": 64,
+            "height": 64,
+        }
+        content["images"].append(image)
+        for number, found in enumerate(result.json["instances"]):
+            x, y, width, height = found["bbox"]
+            left, top = x + (number + place) % 3, y + place % 2
+            content["annotations"].append(
+                {
+                    "id": 10 * place + number + 1,
+                    "image_id": image["id"],
+                    "category_id": names[found["name"]] if (place + number) % 4 else 13,
+                    "bbox": [left, top, width, height],
+                    "area": width * height,
+                    "segmentation": [corners(left, top, left + width, top + height)],
+                    "iscrowd": 0,
+                }
+            )
+    (folder / "annotations").mkdir()
+    for split in ("train", "val"):
+        (folder / f"annotations/instance_{split}.json").write_text(json.dumps(content))
+    return folder
+
+
+def corners(left, top, right, bottom):
+    return [left, top, right, top, right, bottom, left, bottom]
+
+
+def predict_by(run, annotations, images, output):
+    command = ["predict", str(run), *map(str, images), "--annotations", str(annotations)]
+    return main([*command, "--score-threshold", "0", "--output", str(output), "--device", "cpu"])
+
+
+def test_results_with_the_ids_of_a_file_score_as_the_evaluation_says(
+    run, objects, renumbered, tmp_path
+):
+    pytest.importorskip("segcore_maskrcnn")
+    pycocotools = pytest.importorskip("pycocotools.coco")
+    from pycocotools.cocoeval import COCOeval
+
+    data = found_dataset(run, objects, renumbered, tmp_path / "data")
+    truth = pycocotools.COCO(str(data / "annotations/instance_val.json"))
+    annotations = data / "annotations/instance_val.json"
+    assert predict_by(run, annotations, [data / "images"], tmp_path / "out") == 0
+    found = truth.loadRes(str(tmp_path / "out/coco_results.json"))
+    component = Component(type="COCOMetrics")
+    scored = evaluate_model(
+        run,
+        data,
+        device="cpu",
+        num_workers=0,
+        changes={"metrics": (component,), "best": "mask_ap"},
+    )
+    for kind, name in (("bbox", "box"), ("segm", "mask")):
+        evaluation = COCOeval(truth, found, kind)
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        assert 0.1 < evaluation.stats[0] < 0.9
+        # files round scores to six digits and boxes to three
+        assert scored["metrics"][f"{name}_ap"] == pytest.approx(evaluation.stats[0], abs=1e-6)
+        assert scored["metrics"][f"{name}_ap50"] == pytest.approx(evaluation.stats[1], abs=1e-6)
+
+
+def test_images_that_a_file_does_not_list_are_left_out_and_told(
+    run, objects, renumbered, tmp_path, capsys
+):
+    assert predict_by(run, renumbered, [objects / "images"], tmp_path / "out") == 0
+    assert "12 of 15 images are not in" in capsys.readouterr().err
+    rows = json.loads((tmp_path / "out/coco_results.json").read_text())
+    known = {image["id"] for image in json.loads(renumbered.read_text())["images"]}
+    assert {row["image_id"] for row in rows} == known
+    assert len(list((tmp_path / "out").glob("*_overlay.jpg"))) == 15
+
+
+def test_images_of_a_file_that_are_not_predicted_are_told(
+    run, objects, renumbered, tmp_path, capsys
+):
+    first = json.loads(renumbered.read_text())["images"][0]["file_name"]
+    assert predict_by(run, renumbered, [objects / "images" / first], tmp_path / "out") == 0
+    assert "2 images of" in capsys.readouterr().err
+
+
+def test_results_that_a_file_has_no_ids_for_are_refused(run, objects, renumbered, tmp_path, capsys):
+    renumbered.write_text(renumbered.read_text().replace('"circle"', '"disc"'))
+    assert predict_by(run, renumbered, [objects / "images"], tmp_path / "out") == 2
+    assert "has no category 'circle'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_batch_of_images_of_many_sizes_gives_what_each_alone_gives(run):
