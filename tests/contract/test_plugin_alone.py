@@ -14,7 +14,18 @@ import pytest
 
 from conftest import COMMAND
 
-SMALL = ("-o", "train.batch_size=2", "-o", "train.log_interval=1", "-o", "train.crop_size=[64, 64]")
+SETTINGS = {
+    "semantic": ("train.crop_size=[64, 64]",),
+    # not the size that photographs are brought to, nor their numbers of regions
+    "instance": (
+        "train.transforms=[{type: Normalize}]",
+        "eval.transforms=[{type: Normalize}]",
+        "model.options.rcnn_batch_size_per_im=16",
+        "model.options.train_post_nms_top_n=64",
+        "model.options.test_post_nms_top_n=32",
+    ),
+}
+"""What lets models of each task train on tiny drawings in seconds."""
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +50,18 @@ def drawn(segcore, task):
 
 
 @pytest.fixture(scope="module")
-def run(segcore, models, drawn):
-    """The folder of a short training of the plugin's smallest model."""
+def training(models, task, drawn):
+    """The command that trains the plugin's smallest model briefly, without its length."""
+    settings = ("train.batch_size=2", "train.log_interval=1", *SETTINGS[task])
+    options = [part for setting in settings for part in ("-o", setting)]
+    return ("train", models[0]["name"], "--data", drawn, *options)
+
+
+@pytest.fixture(scope="module")
+def run(segcore, training):
+    """The folder of a short training."""
     folder = segcore.folder / "run-of-the-smallest"
-    intervals = ("-o", "train.iters=4", "-o", "train.eval_interval=2")
-    arguments = ("train", models[0]["name"], "--data", drawn, "--output", folder)
-    segcore(*arguments, *SMALL, *intervals)
+    segcore(*training, "--output", folder, "--iters", 4, "-o", "train.eval_interval=2")
     return folder
 
 
@@ -148,9 +165,8 @@ for result in model.predict(paths[0], batch_size=1):
     assert (segcore.folder / "out" / "result.json").exists()
 
 
-def test_a_stopped_training_goes_on(segcore, models, drawn):
-    arguments = ("train", models[0]["name"], "--data", drawn, "--output", "stopped", *SMALL)
-    arguments += ("-o", "train.iters=12", "-o", "train.eval_interval=12")
+def test_a_stopped_training_goes_on(segcore, training):
+    arguments = (*training, "--output", "stopped", "--iters", 12, "-o", "train.eval_interval=12")
     command = [COMMAND, *map(str, arguments)]
     with subprocess.Popen(
         command, cwd=segcore.folder, stderr=subprocess.PIPE, text=True
