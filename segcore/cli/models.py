@@ -67,7 +67,8 @@ def show_command(name: str, size: tuple[int, int] | None, as_json: bool) -> None
     """Describe the model NAME: options, recipe, weights, published results.
 
     A multiply-add counts as one FLOP. Convolutions, linear layers and matrix products are counted,
-    for 19 classes.
+    for 19 classes. What an instance model does for each object counts for those that the untrained
+    network finds in noise.
     """
     entry = get_catalogue().models.find(name)
     record = _record(entry)
@@ -83,19 +84,20 @@ def show_command(name: str, size: tuple[int, int] | None, as_json: bool) -> None
 
 def _measure(entry: Entry[ModelSpec], size: tuple[int, int]) -> dict[str, Any]:
     """Build the model with its default options and count, which needs PaddlePaddle."""
-    if entry.spec.task != "semantic":
-        raise RequestError(
-            f"--size: {entry.name} is a model of the task {entry.spec.task!r}, and FLOPs are "
-            "counted for semantic models only; leave --size out"
-        )
-    require_paddle()  # before all that imports paddle, to quieten it
+    paddle = require_paddle()  # before all that imports paddle, to quieten it
+    from segcore.config.schema import Config
+    from segcore.inference.eager import create_task
     from segcore.nn.build import build_model
-    from segcore.nn.flops import count_flops, count_parameters
+    from segcore.nn.flops import count_flops_of, count_parameters
 
-    network = build_model(entry.qualified, num_classes=_MEASURED_CLASSES)
     width, height = size
+    settings = {"model": {"name": entry.qualified}, "data": {"num_classes": _MEASURED_CLASSES}}
+    task = create_task(Config.model_validate(settings), None, entry.spec.task)
+    paddle.seed(0)  # what a network finds in noise may decide how much it computes
+    network = build_model(entry.qualified, num_classes=_MEASURED_CLASSES)
+    inputs = task.example_inputs((height, width)).values()
     try:
-        flops = count_flops(network, height, width)
+        flops = count_flops_of(task.inference_network(network), *map(paddle.to_tensor, inputs))
     except (OSError, RuntimeError, ValueError) as error:  # what Paddle raises for shapes
         raise RequestError(
             f"--size {width} {height}: {entry.name} cannot run on an image of this size: "

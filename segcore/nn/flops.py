@@ -10,7 +10,7 @@ from typing import Any
 import paddle
 from paddle import nn
 
-__all__ = ["count_flops", "count_parameters"]
+__all__ = ["count_flops", "count_flops_of", "count_parameters"]
 
 _CONVOLUTIONS = (nn.Conv1D, nn.Conv2D, nn.Conv3D)
 _TRANSPOSED = (nn.Conv1DTranspose, nn.Conv2DTranspose, nn.Conv3DTranspose)
@@ -23,17 +23,25 @@ def count_parameters(network: nn.Layer) -> int:
 
 
 def count_flops(network: nn.Layer, height: int, width: int, channels: int = 3) -> int:
-    """Count the multiply-adds of a forward pass in eval mode over one image.
+    """Count the multiply-adds of a forward pass in eval mode over one image of zeros.
+
+    As `count_flops_of`, for networks that take images (N, C, H, W).
+    """
+    return count_flops_of(network, paddle.zeros([1, channels, height, width]))
+
+
+def count_flops_of(network: nn.Layer, *inputs: paddle.Tensor) -> int:
+    """Count the multiply-adds of a forward pass in eval mode over `inputs`.
 
     A multiply-add is one operation, as in the tables of papers. Convolutions, linear layers and
     the products that a network forms itself by `paddle.matmul` or `paddle.bmm`, as attention does,
     count; biases, norms, activations and resizes do not. The pass really runs, so it needs the
-    memory of one. Raises what the network raises for the size.
+    memory of one. Raises what the network raises for the sizes.
     """
     counts: list[int] = []
 
-    def count(layer: nn.Layer, inputs: tuple[Any, ...], output: Any) -> None:
-        counts.append(_multiply_adds(layer, inputs[0].shape, output.shape))
+    def count(layer: nn.Layer, taken: tuple[Any, ...], output: Any) -> None:
+        counts.append(_multiply_adds(layer, taken[0].shape, output.shape))
 
     handles = [
         layer.register_forward_post_hook(count)
@@ -44,7 +52,7 @@ def count_flops(network: nn.Layer, height: int, width: int, channels: int = 3) -
     network.eval()
     try:
         with paddle.no_grad(), _counted_products(counts):
-            network(paddle.zeros([1, channels, height, width]))
+            network(*inputs)
     finally:
         for handle in handles:
             handle.remove()

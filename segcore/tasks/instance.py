@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 _INPUTS = ("image", "im_shape", "scale_factor")
 _OUTPUTS = ("bbox", "bbox_num", "mask")
-_EXAMPLE_PX = 192
+_EXAMPLE_SIZE_PX = (192, 176)  # some of the width is filling
 _SAME_BOX_PX = 1.0
 _SAME_SCORE = 0.01
 _SAME_SHARE = 0.9
@@ -95,12 +95,14 @@ class InstanceTask(Task):
             paddle.static.InputSpec([None, 2], "float32", "scale_factor"),
         ]
 
-    def example_inputs(self) -> Mapping[str, np.ndarray]:
-        side, channels = _EXAMPLE_PX, self.config.data.channels
-        noise = np.random.default_rng(0).uniform(-1.0, 1.0, (1, channels, side, side))
+    def example_inputs(self, size: tuple[int, int] | None = None) -> Mapping[str, np.ndarray]:
+        size = size or _EXAMPLE_SIZE_PX
+        filled = [-(-side // SIZE_DIVISOR) * SIZE_DIVISOR for side in size]
+        shape = (1, self.config.data.channels, *filled)
+        noise = np.random.default_rng(0).uniform(-1.0, 1.0, shape)
         return {
             "image": noise.astype(np.float32),
-            "im_shape": np.array([[side, side - SIZE_DIVISOR / 2]], np.float32),
+            "im_shape": np.array([size], np.float32),
             "scale_factor": np.array([[1.5, 1.5]], np.float32),
         }
 

@@ -64,12 +64,18 @@ class Task(ABC):
     def input_specs(self) -> list[paddle.static.InputSpec]:
         """Describe the inputs of `inference_network`, with None where a size is free."""
 
-    def example_inputs(self) -> Mapping[str, np.ndarray]:
-        """Draw inputs of `inference_network` to try an export with: noise in -1..1, by name."""
+    def example_inputs(self, size: tuple[int, int] | None = None) -> Mapping[str, np.ndarray]:
+        """Draw inputs of `inference_network` to try it with: noise in -1..1, by name.
+
+        `size` is the height and the width of the one image, in pixels.
+        """
         generator = np.random.default_rng(0)
+        shapes = {
+            spec.name: _example_shape(spec, size or _FREE_SIZES_PX) for spec in self.input_specs()
+        }
         return {
-            spec.name: generator.uniform(-1.0, 1.0, _example_shape(spec)).astype(np.float32)
-            for spec in self.input_specs()
+            name: generator.uniform(-1.0, 1.0, shape).astype(np.float32)
+            for name, shape in shapes.items()
         }
 
     def disagreement(
@@ -158,9 +164,9 @@ class Task(ABC):
         return built
 
 
-def _example_shape(spec: paddle.static.InputSpec) -> list[int]:
+def _example_shape(spec: paddle.static.InputSpec, image: tuple[int, int]) -> list[int]:
     """Give the shape that `spec` asks for, with 1 image of 3 channels where it leaves them free."""
-    free = (1, 3, *_FREE_SIZES_PX)
+    free = (1, 3, *image)
     return [
         free[axis] if size is None or size < 0 else int(size)
         for axis, size in enumerate(spec.shape)

@@ -3,9 +3,10 @@ import json
 import pytest
 
 import segcore
+import segcore.nn.build  # before fixtures replace what it takes from the catalogue
 from segcore.cli.main import run
 from segcore.discovery import catalogue
-from segcore.discovery.catalogue import Catalogue
+from segcore.discovery.catalogue import Catalogue, get_own_catalogue
 from segcore.discovery.find import FoundPlugin
 from segcore.discovery.load import Plugin
 from segcore.specs import ModelSpec, TaskSpec, WeightsSpec
@@ -110,16 +111,24 @@ def countable(monkeypatch):
                 raise ValueError("(InvalidArgument) nothing left of the image")
             return [self.conv(images)]
 
+    class Detector(Network):
+        def forward(self, inputs):
+            assert inputs["im_shape"].tolist() == [[25, 40]]
+            found = self.conv(inputs["image"])
+            return {"bbox": found, "bbox_num": found, "mask": found}
+
     def build(spec, num_classes, options):
-        return Network(num_classes)
+        kind = {"Beta": Network, "alpha": Detector}[spec.name]
+        return kind(num_classes)
 
     found = FoundPlugin(name="x", value="x", distribution="segcore-x", version="1.5")
     specs = (
         ModelSpec(name="Beta", target="a:b"),
         ModelSpec(name="alpha", target="a:b", task="instance"),
     )
-    known = Catalogue([Plugin(found=found, status="ok", specs=specs, build_model=build)])
-    for module in ("segcore.cli.models", "segcore.nn.build"):
+    plugin = Plugin(found=found, status="ok", specs=specs, build_model=build)
+    known = Catalogue([*get_own_catalogue().plugins, plugin])
+    for module in ("segcore.cli.models", "segcore.nn.build", "segcore.discovery.catalogue"):
         monkeypatch.setattr(f"{module}.get_catalogue", lambda: known)
 
 
@@ -139,9 +148,10 @@ def test_a_size_that_a_model_cannot_take_is_refused(output, countable):
         output("show", "Beta", "--size", "40", "3")
 
 
-def test_sizes_are_for_semantic_models(output, countable):
-    with pytest.raises(segcore.errors.RequestError, match="'instance'"):
-        output("show", "alpha", "--size", "8", "8")
+def test_instance_models_are_counted_as_their_task_feeds_them(output, countable):
+    measured = json.loads(output("show", "alpha", "--size", "40", "25", "--json"))["measured"]
+    # images are filled up to multiples of 32 pixels
+    assert (measured["parameters"], measured["flops"]) == (57, 57 * 64 * 32)
 
 
 def test_show_without_a_size_builds_nothing(output):
