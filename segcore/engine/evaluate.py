@@ -118,6 +118,7 @@ def evaluate_model(
     prepare_output(folder)
     task_name = found.task or task_of(config, catalogue)
     dataset = _open_for(config, split, catalogue, path, task_name)
+    _check_order(found.class_names or (), dataset.class_names, data)
     task = create_task(config, dataset.class_names, task_name)
     used, engine = choose_runtime(runtime, found.source, catalogue)
     session = engine.load(found.source, choice.device, choice.indices[0])
@@ -160,6 +161,15 @@ def _open_for(config: Config, split: str, catalogue: Catalogue, path: Path, task
             f"but {path} was trained on {wanted}. Measure on a dataset of the same classes."
         )
     return dataset
+
+
+def _check_order(of_model: Sequence[str], of_dataset: Sequence[str], data: Path) -> None:
+    """Raise DataError where classes are the same, but numbered otherwise."""
+    if sorted(of_model) == sorted(of_dataset) and list(of_model) != list(of_dataset):
+        raise DataError(
+            f"{data}: its classes come in the order {', '.join(of_dataset)}, but the model's "
+            f"come in the order {', '.join(of_model)}. Bring them into the order of the model."
+        )
 
 
 def _with_progress(loader: Loader) -> Iterable[Sequence[Sample]]:

@@ -241,6 +241,18 @@ def test_classes_of_the_dataset_must_be_those_of_the_model(run, objects, tmp_pat
         evaluate_model(run, data, device="cpu", num_workers=0)
 
 
+def test_classes_in_another_order_than_the_models_are_refused(run, objects, tmp_path):
+    data = shutil.copytree(objects, tmp_path / "data")
+    path = data / "annotations/instance_val.json"
+    content = json.loads(path.read_text())
+    for record, key in ((content["categories"], "id"), (content["annotations"], "category_id")):
+        for entry in record:
+            entry[key] = 90 - entry[key]
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"in the order star.*come in the order circle"):
+        evaluate_model(run, data, device="cpu", num_workers=0)
+
+
 def test_splits_of_different_classes_are_refused(configure_instances, objects, tmp_path):
     data = shutil.copytree(objects, tmp_path / "data")
     path = data / "annotations/instance_val.json"
