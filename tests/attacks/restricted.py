@@ -6,7 +6,6 @@ Run as `python restricted.py FOLDER`; leaves what happened in FOLDER/outcomes.js
 from __future__ import annotations
 
 import json
-import resource
 import sys
 from pathlib import Path
 
@@ -16,7 +15,9 @@ from segcore.checkpoint.pdparams import decode, encode
 
 
 def peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # ru_maxrss would begin with the peak of the process that started this one
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def main(folder: Path) -> None:
