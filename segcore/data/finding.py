@@ -13,9 +13,9 @@ class Finding:
     """One thing that is wrong, or that its owner should know.
 
     `code` is stable (`SEG023`), `severity` says whether a training may begin, `file` is the image,
-    label or list that shows it best, relative to the dataset, and `line` its line, from 1, in the
-    list of `split`; both can be None. `count` is how many samples have it, and `others` names a few
-    more of them. `fix` is a command that mends it, or None where none can.
+    label or list that shows it best, relative to the dataset, and `line` its line, from 1, in
+    `list`, the list of `split`; all three can be None. `count` is how many samples have it, and
+    `others` names a few more of them. `fix` is a command that mends it, or None where none can.
     """
 
     code: str
@@ -23,6 +23,7 @@ class Finding:
     file: str
     message: str
     split: str | None = None
+    list: str | None = None
     line: int | None = None
     count: int = 1
     fix: str | None = None

@@ -60,7 +60,7 @@ def test_a_clean_dataset_has_no_findings(data):
 
 def test_the_start_of_a_training_names_the_file_and_its_line(data):
     change_label(label_of(data, 4), set_corner)
-    with pytest.raises(DataError, match=r"SEG207 .*3 pixels have .*21.* \(train, line 5\)"):
+    with pytest.raises(DataError, match=r"SEG207 .*3 pixels have .*21.* \(train\.txt, line 5\)"):
         require(data)
 
 

@@ -178,7 +178,7 @@ def test_a_bad_sample_is_refused_before_the_first_step(configure, tmp_path, shap
     label = data / (data / "train.txt").read_text().splitlines()[-1].split()[1]
     Image.fromarray(np.full((64, 64), 21, np.uint8)).save(label)
     config = configure("train.iters=1", data=data)
-    with pytest.raises(DataError, match=r"train, line 16"):
+    with pytest.raises(DataError, match=r"train\.txt, line 16"):
         train(config, tmp_path / "run", device="cpu")
     assert not (tmp_path / "run" / "config.yaml").exists()
 

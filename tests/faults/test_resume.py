@@ -209,7 +209,7 @@ def test_a_bad_sample_is_named_with_its_line(configure, tmp_path, shapes):
     row = (data / "train.txt").read_text().splitlines()[2]
     (data / row.split()[0]).write_bytes(b"no image at all")
     config = configure(data=data)
-    with pytest.raises(DataError, match=r"train, line 3"):
+    with pytest.raises(DataError, match=r"train\.txt, line 3"):
         train(config, tmp_path / "run", device="cpu")
 
 

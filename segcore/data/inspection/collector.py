@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from segcore.data.finding import Finding
@@ -40,6 +41,7 @@ class Collector:
         self._groups: dict[tuple[str, str | None, str], _Group] = {}
         self._fixes: dict[str, str] = {}
         self._remembers = remembers
+        self._lists: Mapping[str, str] = {}
         self.seen = Baseline()
         self.accepted = 0
 
@@ -73,6 +75,10 @@ class Collector:
             group.others.append(shown if line is None else f"{shown} (line {line})")
         group.count += 1
 
+    def name_lists(self, lists: Mapping[str, str]) -> None:
+        """Say in which file the lines of each split stand."""
+        self._lists = lists
+
     def offer(self, kind: str, command: str) -> None:
         """Give the command that mends findings of `kind`."""
         self._fixes[kind] = command
@@ -89,6 +95,7 @@ class Collector:
                 file=group.file,
                 message=group.message,
                 split=group.split,
+                list=None if group.split is None else self._lists.get(group.split),
                 line=group.line,
                 count=group.count,
                 fix=self._fixes.get(group.kind.name),

@@ -165,7 +165,7 @@ def describe_findings(findings: Sequence[Finding]) -> list[str]:
 
 
 def _describe(finding: Finding) -> str:
-    places = [finding.split] if finding.split else []
+    places = list(filter(None, [finding.list or finding.split]))
     places += [f"line {finding.line}"] if finding.line is not None else []
     where = f" ({', '.join(places)})" if places else ""
     more = f" And {finding.count - 1} more." if finding.count > 1 else ""

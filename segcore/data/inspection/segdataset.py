@@ -72,6 +72,7 @@ class _Inspector:
         self.collector = collector
         self.files = RowFiles(root, config)
         self.lists = {split: list_file(root, split, config) for split in splits}
+        collector.name_lists({split: path.name for split, path in self.lists.items()})
         self.ledgers = {split: Ledger() for split in splits}
         self.censuses = {split: SplitCensus(split) for split in splits}
         self.shown: dict[str, list[Row]] = {split: [] for split in splits}

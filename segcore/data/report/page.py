@@ -143,7 +143,7 @@ def _place(finding: Finding) -> Element | None:
     if finding.file and finding.file not in finding.message:
         parts.append(name(finding.file))
     if finding.split is not None:
-        parts.append(finding.split)
+        parts.append(finding.list or finding.split)
     if finding.line is not None:
         parts.append(f"line {finding.line}")
     if finding.others:
