@@ -18,8 +18,10 @@ SETTINGS = {
     "semantic": ("train.crop_size=[64, 64]",),
     # not the size that photographs are brought to, nor their numbers of regions
     "instance": (
+        "train.learning_rate=0.001",
         "train.transforms=[{type: Normalize}]",
         "eval.transforms=[{type: Normalize}]",
+        "model.options.norm=batch",
         "model.options.rcnn_batch_size_per_im=16",
         "model.options.train_post_nms_top_n=64",
         "model.options.test_post_nms_top_n=32",
@@ -30,15 +32,27 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def models(segcore):
-    """The plugin's models, smallest first."""
-    models = segcore.json("models", "--json")
-    return sorted(models, key=lambda model: model["parameters"] or float("inf"))
+    """The plugin's models."""
+    return segcore.json("models", "--json")
+
+
+@pytest.fixture(scope="module")
+def plugin(models):
+    """The distribution that the models come from."""
+    return models[0]["distribution"]
 
 
 @pytest.fixture(scope="module")
 def task(models):
     """The task of the plugin's models."""
     return models[0]["task"]
+
+
+@pytest.fixture(scope="module")
+def readme(plugin):
+    """The commands of the first block of the plugin's README."""
+    block = re.search(r"```\n(pip install .*?)```", metadata(plugin)["Description"], re.DOTALL)
+    return [shlex.split(line) for line in block[1].replace("\\\n", " ").splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -50,23 +64,24 @@ def drawn(segcore, task):
 
 
 @pytest.fixture(scope="module")
-def training(models, task, drawn):
-    """The command that trains the plugin's smallest model briefly, without its length."""
+def training(readme, task, drawn):
+    """The command that trains the model of the README on tiny drawings, without its length."""
     settings = ("train.batch_size=2", "train.log_interval=1", *SETTINGS[task])
     options = [part for setting in settings for part in ("-o", setting)]
-    return ("train", models[0]["name"], "--data", drawn, *options)
+    model = next(words[2] for words in readme if words[1] == "train")
+    return ("train", model, "--data", drawn, *options)
 
 
 @pytest.fixture(scope="module")
 def run(segcore, training):
     """The folder of a short training."""
-    folder = segcore.folder / "run-of-the-smallest"
+    folder = segcore.folder / "short-run"
     segcore(*training, "--output", folder, "--iters", 4, "-o", "train.eval_interval=2")
     return folder
 
 
-def test_the_plugin_has_nothing_to_mend(segcore, models):
-    segcore("plugins", "check", models[0]["distribution"])
+def test_the_plugin_has_nothing_to_mend(segcore, plugin):
+    segcore("plugins", "check", plugin)
 
 
 def test_networks_give_logits_first(segcore, models, task):
@@ -83,16 +98,13 @@ def test_networks_give_logits_first(segcore, models, task):
     assert segcore.python(code, *names).splitlines() == ["[2, 7, 64, 96]"] * len(names)
 
 
-def test_the_readme_is_right(segcore, models):
+def test_the_readme_is_right(segcore, plugin, readme):
     """Its first block installs the plugin, and trains, measures and predicts on a drawn dataset."""
-    plugin = models[0]["distribution"]
-    block = re.search(r"```\n(pip install .*?)```", metadata(plugin)["Description"], re.DOTALL)
-    install, *commands = block[1].replace("\\\n", " ").splitlines()
-    assert install == f'pip install "segcore[cpu]" {plugin}'
-    verbs = [shlex.split(command)[1] for command in commands]
-    assert verbs == ["data", "train", "eval", "predict"]
-    for command in commands:
-        segcore(*shlex.split(command)[1:])
+    install, *commands = readme
+    assert install == ["pip", "install", "segcore[cpu]", plugin]
+    assert [words[1] for words in commands] == ["data", "train", "eval", "predict"]
+    for words in commands:
+        segcore(*words[1:])
     assert list((segcore.folder / "predictions").glob("*_overlay.jpg"))
 
 
