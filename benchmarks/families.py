@@ -29,6 +29,7 @@ MODELS = {
     "OCRNet_HRNet-W18": ("train.learning_rate=0.001", *ADAMW),
     "SegFormer-B0": ("train.iters=400", "train.learning_rate=0.001", *ADAMW, *PLAIN),
     "SeaFormer_tiny": ("train.iters=400", "train.learning_rate=0.002", *ADAMW, *PLAIN),
+    # not enough: after these 200 iterations it still sees one class everywhere
     "MaskFormer_tiny": (
         "train.iters=200",
         "train.batch_size=4",
