@@ -51,13 +51,17 @@ class PaddleSession:
     On Paddle 3.3 with its default settings, graphs that resize fail at their first run
     (PaddlePaddle/Paddle#79749). No version number is asked: what fails at the first run is built
     again on the next step of `_ATTEMPTS`, and what has run once stays.
+
+    On Paddle 3.1 oneDNN's resize takes other neighbours than Paddle's where the ratio of the sizes
+    is not whole, without a word, so that graphs with a nearest resize never begin with it.
     """
 
     _ATTEMPTS = ("as it comes", "without onednn_placement_pass", "without oneDNN")
 
     def __init__(self, export: ExportFolder, device: Device, index: int) -> None:
         self._export, self._device, self._index = export, device, index
-        self._attempt = 0
+        self._first = 1 if b"nearest_interp" in export.program.read_bytes() else 0
+        self._attempt = self._first
         self._has_run = False
         self._predictor = self._create_predictor()
 
@@ -87,7 +91,7 @@ class PaddleSession:
     def _begin_anew(self) -> None:
         """Take the fastest settings again: what failed with all of them was the input."""
         if not self._has_run:
-            self._attempt = 0
+            self._attempt = self._first
             self._predictor = self._create_predictor()
 
     def _create_predictor(self) -> Any:

@@ -18,24 +18,28 @@ from segcore.protocols import ModelSource
 class Resizing(nn.Layer):
     """A graph of the kind that fails with the default settings of Paddle 3.3."""
 
-    def __init__(self):
+    def __init__(self, mode):
         super().__init__()
         self.conv = nn.Conv2D(3, 4, 3, stride=2, padding=1)
+        self.mode = mode
 
     def forward(self, x):
-        return nn.functional.interpolate(self.conv(x), size=paddle.shape(x)[2:], mode="bilinear")
+        return nn.functional.interpolate(self.conv(x), size=paddle.shape(x)[2:], mode=self.mode)
+
+
+def save(network, folder):
+    network.eval()
+    spec = paddle.static.InputSpec([None, 3, None, None], "float32", "x")
+    save_graph(network, [spec], folder / "inference")
+    (folder / "inference.yml").write_text("Deploy: {}\n")
+    return network, folder
 
 
 @pytest.fixture(scope="module")
 def graph(tmp_path_factory):
     """A network, and the folder of its export."""
     paddle.seed(0)
-    network, folder = Resizing(), tmp_path_factory.mktemp("graph")
-    network.eval()
-    spec = paddle.static.InputSpec([None, 3, None, None], "float32", "x")
-    save_graph(network, [spec], folder / "inference")
-    (folder / "inference.yml").write_text("Deploy: {}\n")
-    return network, folder
+    return save(Resizing("bilinear"), tmp_path_factory.mktemp("graph"))
 
 
 @pytest.fixture
@@ -52,8 +56,9 @@ def noise(*shape):
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
-def test_a_graph_that_resizes_runs_and_goes_on_running(graph):
-    network, folder = graph
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+def test_a_graph_that_resizes_runs_and_goes_on_running(tmp_path, mode):
+    network, folder = save(Resizing(mode), tmp_path)
     session = load(folder)
     for shape in ((1, 3, 32, 48), (2, 3, 17, 9), (1, 3, 32, 48)):
         images = noise(*shape)
