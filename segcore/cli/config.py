@@ -22,14 +22,14 @@ def config_command() -> None:
 
 
 @config_command.command("show")
-@click.argument("model")
+@click.argument("model", required=False)
 @click.option("-c", "--config", "file", type=_FILE, help="YAML file of settings.")
 @click.option(
     "-o", "overrides", metavar="KEY=VALUE", multiple=True, help="Setting, such as train.iters=500."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show_command(
-    model: str, *, file: Path | None, overrides: tuple[str, ...], as_json: bool
+    model: str | None, *, file: Path | None, overrides: tuple[str, ...], as_json: bool
 ) -> None:
     """Print all settings that a training of MODEL would have, and where they come from.
 

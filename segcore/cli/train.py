@@ -14,7 +14,7 @@ __all__ = ["train_command"]
 
 
 @click.command("train")
-@click.argument("model")
+@click.argument("model", required=False)
 @click.option("--data", type=click.Path(path_type=Path), help="Folder of the dataset.")
 @click.option(
     "--output",
@@ -53,7 +53,7 @@ __all__ = ["train_command"]
 @offline_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def train_command(
-    model: str,
+    model: str | None,
     *,
     data: Path | None,
     fold: int | None,
@@ -74,7 +74,8 @@ def train_command(
 ) -> None:
     """Train MODEL on a dataset, and keep its best weights with an exported graph.
 
-    `segcore models` lists the models; `segcore config show MODEL` all settings.
+    `segcore models` lists the models; `segcore config show MODEL` all settings. A file of settings
+    that names its model, such as the config.yaml of a run folder, needs no MODEL.
     """
     from segcore.config.resolve import resolve_config
     from segcore.discovery.catalogue import get_catalogue

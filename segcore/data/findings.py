@@ -76,7 +76,7 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     _warning("SEG118", "transparent", "an image has transparent pixels, whose colours are used"),
     _warning("SEG119", "cmyk", "an image is CMYK; it is converted without a colour profile"),
     _warning("SEG120", "decoder", "the decoder warns; the image may be damaged"),
-    _warning("SEG121", "rotated-square", "a square image is turned by EXIF; is its label, too?"),
+    _warning("SEG121", "rotated-square", "a square image is turned by EXIF, its label maybe not"),
     _warning("SEG122", "truncated-tail", "an image lacks its last bytes"),
     # labels
     _error("SEG201", "label-lossy", "a label is a JPEG, which changes values"),

@@ -29,6 +29,18 @@ def test_stdout_is_only_json_when_asked(toys, shapes, tmp_path, capsys):
     assert "training Toy" in answer.err
 
 
+def test_the_settings_of_a_run_need_no_model_on_the_command_line(trained, tmp_path, capsys):
+    again = tmp_path / "again"
+    assert run(["train", "-c", str(trained / "config.yaml"), "--output", str(again)]) == 0
+    weights = "best_model/model.pdparams"
+    assert (again / weights).read_bytes() == (trained / weights).read_bytes()
+
+
+def test_a_training_of_no_model_is_told_how_to_name_one(toys, shapes, tmp_path, capsys):
+    assert run(["train", "--data", str(shapes), "--output", str(tmp_path / "run")]) == 2
+    assert "segcore models" in capsys.readouterr().err
+
+
 def test_a_second_training_into_the_folder_ends_with_code_2(trained, shapes, capsys):
     assert train(shapes, trained) == 2
     assert "--resume" in capsys.readouterr().err
