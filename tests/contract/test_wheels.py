@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from importlib.metadata import distributions
+from importlib.metadata import distribution, distributions
 from pathlib import Path
 
 import pytest
@@ -21,12 +21,17 @@ def test_the_packages_come_from_the_wheels(segcore):
 
 def test_every_installed_plugin_works():
     installed = {
-        distribution.metadata["Name"]
-        for distribution in distributions()
-        if distribution.entry_points.select(group="segcore.plugins")
+        each.metadata["Name"]
+        for each in distributions()
+        if each.entry_points.select(group="segcore.plugins")
     }
     assert "segcore-pplite" in installed
     assert {p["distribution"] for p in LISTED if p["status"] == "ok"} - {"segcore"} == installed
+
+
+@pytest.mark.parametrize("name", ["segcore", *PLUGINS])
+def test_a_wheel_carries_its_licence(name):
+    assert "Apache License" in distribution(name).read_text("licenses/LICENSE")
 
 
 @pytest.mark.parametrize("plugin", PLUGINS)
