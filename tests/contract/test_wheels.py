@@ -51,7 +51,7 @@ def test_importing_segcore_imports_nothing_heavy(segcore):
 
 def test_a_model_whose_plugin_is_missing_is_named_with_its_line(segcore, data):
     known = {offer["distribution"]: offer for offer in segcore.json("models", "--all", "--json")}
-    for distribution in set(known) - set(PLUGINS):
-        offer = known[distribution]
+    for missing in set(known) - set(PLUGINS):
+        offer = known[missing]
         answer = segcore("train", offer["name"], "--data", data, code=3)
         assert f"pip install {distribution}" in answer.stderr
