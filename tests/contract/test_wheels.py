@@ -54,4 +54,4 @@ def test_a_model_whose_plugin_is_missing_is_named_with_its_line(segcore, data):
     for missing in set(known) - set(PLUGINS):
         offer = known[missing]
         answer = segcore("train", offer["name"], "--data", data, code=3)
-        assert f"pip install {distribution}" in answer.stderr
+        assert f"pip install {missing}" in answer.stderr
