@@ -12,7 +12,6 @@ count, nor does loading the model. The mean IoUs must agree, or the command fail
 import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from peer import SIDE, environment, peer_python, versions
+from peer import PADDLESEG, asking, import_paddle, peer_python, print_versions, spread, versions
 
 TOLERANCE = {
     "eager": 1e-4,  # the same operators; a few pixels are a tie but for the last bit
@@ -42,9 +41,7 @@ def main():
     options = parser.parse_args()
     if options.images < 20:
         parser.error("--images: one in five trains the model, four of them a step: give 20 or more")
-    # as Ctrl-C does, a request to end must reach PaddleSeg's process, and the folders
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    os.environ.update(environment(options.threads))  # before Paddle is imported
+    import_paddle(options.threads)
     with peer_python(options.peer_python) as python, TemporaryDirectory() as folder:
         used = versions(python)
         data, run = draw_data(Path(folder), options), Path(folder, "run")
@@ -81,27 +78,20 @@ def train(data, run, options):
 
 def measure(python, data, run, options):
     """Give a list of rounds: of each side the images per second and the mean IoU."""
-    theirs = [python, SIDE, "evaluate", data, "--workers", options.workers]
+    theirs = [python, PADDLESEG.side, "evaluate", data, "--workers", options.workers]
     theirs += ["--weights", run / "best_model" / "model.pdparams"]
     with (
-        subprocess.Popen(
-            [str(word) for word in theirs],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        ) as peer,
+        asking(theirs) as ask,
         during_training(run, options) as evaluate_eagerly,
     ):
         rounds = [
             {
                 "eager": evaluate_eagerly(),
-                "paddleseg": ask(peer),
+                "paddleseg": speed_of(ask("evaluate")),
                 "paddle": afterwards(run, data, options),
             }
             for _ in range(options.rounds + 1)
         ]
-        peer.stdin.close()
     return rounds[1:]
 
 
@@ -148,16 +138,8 @@ def afterwards(run, data, options):
     return {"images_per_second": result["images_per_second"], "miou": result["metrics"]["miou"]}
 
 
-def ask(peer):
-    """Have PaddleSeg evaluate once; it prints much else besides the answer."""
-    peer.stdin.write("go\n")
-    peer.stdin.flush()
-    for line in peer.stdout:
-        if line.startswith('{"seconds"'):
-            answer = json.loads(line)
-            speed = answer["images"] / answer["seconds"]
-            return {"images_per_second": speed, "miou": answer["miou"]}
-    raise SystemExit(f"PaddleSeg ended with {peer.wait()}; run {SIDE} evaluate to see why")
+def speed_of(answer):
+    return {"images_per_second": answer["images"] / answer["seconds"], "miou": answer["miou"]}
 
 
 def report(rounds, used, options):
@@ -168,16 +150,12 @@ def report(rounds, used, options):
         ]
         for side in ("eager", "paddle")
     }
-    summary = {
-        side: {"median": statistics.median(values), "min": min(values), "max": max(values)}
-        for side, values in ratios.items()
-    }
+    summary = {side: spread(values) for side, values in ratios.items()}
     if options.json:
         result = {"versions": used, "options": vars(options), "miou": miou}
         print(json.dumps({**result, "rounds": rounds, "ratio": summary}, indent=2))
     else:
-        for side, names in used.items():
-            print(f"{side}: " + ", ".join(f"{name} {number}" for name, number in names.items()))
+        print_versions(used)
         print(
             f"PP-LiteSeg-T, 4 in 5 of {options.images} images of {options.size} px, "
             f"{options.workers} workers, {options.threads} threads"

@@ -35,7 +35,10 @@ def main():
 
 
 def versions(_):
-    names = ("paddlepaddle", "paddleseg", "numpy", "opencv-python")
+    print_versions("paddlepaddle", "paddleseg", "numpy", "opencv-python")
+
+
+def print_versions(*names):
     print(json.dumps({"python": sys.version.split()[0], **{name: version(name) for name in names}}))
 
 
@@ -103,7 +106,7 @@ def evaluate(options):
 
 
 def concat_scalars(paddle):
-    """Let PaddleSeg join the pixel counts of the classes, which Paddle has made scalars since."""
+    """Let counts be joined, of pixels or boxes, which Paddle has made scalars since."""
     concat = paddle.concat
 
     def concat_or_stack(tensors, axis=0, name=None):

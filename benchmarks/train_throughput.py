@@ -20,7 +20,6 @@ import json
 import os
 import re
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -29,7 +28,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from paddleseg_side import ITERS
-from peer import SIDE, environment, peer_python, versions
+from peer import PADDLESEG, environment, peer_python, print_versions, spread, versions
 
 STEP = re.compile(r"(?:step (\d+) of|iter: (\d+)/)")
 IMAGES = 60
@@ -74,7 +73,7 @@ def draw_data(folder):
 def measure(python, data, output, options):
     """Give the images per second of both sides, one after the other."""
     kept = int(options.kept * options.batch * options.size**2)
-    theirs = [python, SIDE, "train", data, "--log", options.warm_up, "--kept", kept]
+    theirs = [python, PADDLESEG.side, "train", data, "--log", options.warm_up, "--kept", kept]
     for name in ("size", "batch", "workers"):
         theirs += [f"--{name}", getattr(options, name)]
     commands = {"segcore": our_command(data, output, kept, options), "paddleseg": theirs}
@@ -138,17 +137,12 @@ def report(rounds, used, options):
         "versions": used,
         "options": vars(options),
         "rounds": rounds,
-        "ratio": {
-            "median": statistics.median(ratios),
-            "min": min(ratios),
-            "max": max(ratios),
-        },
+        "ratio": spread(ratios),
     }
     if options.json:
         print(json.dumps(result, indent=2))
         return
-    for side, names in used.items():
-        print(f"{side}: " + ", ".join(f"{name} {number}" for name, number in names.items()))
+    print_versions(used)
     print(
         f"PP-LiteSeg-T, crops {options.size} px, batch {options.batch}, {options.workers} workers, "
         f"{options.threads} threads, {options.kept:.3g} of the pixels kept"
