@@ -4,7 +4,8 @@ A box is looked up on the map whose pixels suit its size. Paper: He et al., "Mas
 https://arxiv.org/abs/1703.06870, and for the choice of the map Lin et al., "Feature Pyramid
 Networks for Object Detection", section 4.2, https://arxiv.org/abs/1612.03144
 
-Published weights were trained without the shift of half a pixel that RoIAlign has got since.
+Boxes are not shifted by the half pixel that RoIAlign has got since, as in PaddleDetection's current
+sources, whatever their settings say; its release 2.6.0 shifts them where `aligned` is set.
 """
 
 from __future__ import annotations
