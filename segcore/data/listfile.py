@@ -35,7 +35,8 @@ _MAX_LINE = 2**16
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _COLOUR = re.compile(r"(.*\S)\s+(?:#([0-9A-Fa-f]{6})|(\d{1,3})[ ,]+(\d{1,3})[ ,]+(\d{1,3}))\Z")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_NEEDS_QUOTES = re.compile('[ \t\r\n"\ufeff]|\\A#|\\A\\Z')
+# the last two are bytes that are no UTF-8: at the start of a list they would make it UTF-16
+_NEEDS_QUOTES = re.compile('[ \t\r\n"\ufeff]|\\A#|\\A\\Z|\\A\udcfe\udcff|\\A\udcff\udcfe')
 _TAB, _SPACE = re.compile(r"[^\t]+"), re.compile(r"[^ ]+")
 
 

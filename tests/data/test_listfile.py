@@ -2,7 +2,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from segcore.data.listfile import format_row, read_class_list, read_rows
@@ -73,6 +73,8 @@ pairs = st.lists(st.tuples(names | texts, names | texts), max_size=8)
 
 @settings(max_examples=60, deadline=None, database=None)
 @given(pairs)
+@example([("\udcfe\udcff", "x")])
+@example([("\udcff\udcfe", "x")])
 def test_any_names_come_back_from_a_list(pairs):
     check_round_trip(pairs)
 
