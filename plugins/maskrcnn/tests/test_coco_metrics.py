@@ -47,6 +47,24 @@ def random_set(seed):
     return pairs
 
 
+def crowded_set(seed, position):
+    """Three images with a crowd at `position` of the objects; every second set has one class."""
+    generator = np.random.default_rng(seed)
+    pairs = []
+    for _ in range(3):
+        size = tuple(generator.integers(40, 240, 2).tolist())
+        known = [mask for mask in (blob(generator, size) for _ in range(5)) if mask.any()]
+        classes = generator.integers(0, CLASSES if seed % 2 else 1, len(known))
+        crowds = np.zeros(len(known), bool)
+        crowds[position] = True
+        rles = [encode_mask(mask) for mask in known]
+        areas = [float(mask.sum()) for mask in known]
+        boxes = [corners(rle) for rle in rles]
+        truth = Truth(size, list_instances(boxes, classes, rles, crowds, areas))
+        pairs.append((findings(generator, size, known, classes), truth))
+    return pairs
+
+
 def findings(generator, size, known, classes):
     masks, labels = [], []
     for mask, label in zip(known, classes, strict=True):
@@ -118,26 +136,39 @@ def xywh(box):
     return [x1, y1, x2 - x1, y2 - y1]
 
 
+def assert_equal_to_reference(pairs, seed):
+    """Compare all values, and give how many of the two kinds the reference could measure."""
+    values, compared = measured(pairs), 0
+    for kind in ("box", "mask"):
+        reference = by_reference(pairs, kind)
+        if reference is None:
+            continue
+        stats, precision = reference
+        ours = [values[f"{kind}_{name}"] for name in STATS]
+        theirs = [None if value == -1 else value for value in stats]
+        assert ours == pytest.approx(theirs, abs=1e-9), (seed, kind)
+        for number, value in enumerate(values[f"category_{kind}_ap"]):
+            own = precision[:, :, number]
+            expected = own[own > -1].mean() if (own > -1).any() else None
+            assert value == pytest.approx(expected, abs=1e-9), (seed, kind, number)
+        compared += 1
+    return compared
+
+
 @pytest.mark.parametrize("start", range(0, 200, 50))
 def test_values_are_those_of_the_reference(start):
-    compared = 0
-    for seed in range(start, start + 50):
-        pairs = random_set(seed)
-        values = measured(pairs)
-        for kind in ("box", "mask"):
-            reference = by_reference(pairs, kind)
-            if reference is None:
-                continue
-            stats, precision = reference
-            ours = [values[f"{kind}_{name}"] for name in STATS]
-            theirs = [None if value == -1 else value for value in stats]
-            assert ours == pytest.approx(theirs, abs=1e-9), (seed, kind)
-            for number, value in enumerate(values[f"category_{kind}_ap"]):
-                own = precision[:, :, number]
-                expected = own[own > -1].mean() if (own > -1).any() else None
-                assert value == pytest.approx(expected, abs=1e-9), (seed, kind, number)
-            compared += 1
-    assert compared > 80
+    seeds = range(start, start + 50)
+    assert sum(assert_equal_to_reference(random_set(seed), seed) for seed in seeds) > 80
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "position", [0, 1, 2, -2, -1, slice(None), slice(None, None, 2), slice(1, None, 2)], ids=str
+)
+def test_crowds_in_every_position_count_as_in_the_reference(position):
+    seeds = range(25)
+    compared = (assert_equal_to_reference(crowded_set(seed, position), seed) for seed in seeds)
+    assert sum(compared) == 50
 
 
 def test_nothing_found_is_zero_and_nothing_to_find_is_null():
