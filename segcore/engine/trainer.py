@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from segcore.checkpoint import pdparams
 from segcore.data.tally import Tally
+from segcore.engine.batch_norm import single_values_normalised
 from segcore.engine.ema import WeightAverage
 from segcore.engine.evaluate import evaluate
 from segcore.engine.optimizer import create_optimizer
@@ -138,7 +139,8 @@ class Trainer:
         Raises DivergedError, ExhaustedError, StorageError, WorkerError, DataError, and Interrupted
         when a signal asked to stop; whatever it is, the newest snapshot stays good to go on from.
         """
-        with StopSignals() as signals, self._progress() as progress:
+        norms = single_values_normalised(self.network, self.config.train.batch_size)
+        with norms, StopSignals() as signals, self._progress() as progress:
             if self.state.evaluation_due:
                 self._evaluate()
             while not self._is_finished():
