@@ -18,8 +18,8 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from segcore.checkpoint.download import DownloadRules, digest_file, download
-from segcore.checkpoint.files import DISK, prepare_output, storage_errors, write_atomic
+from segcore.checkpoint.download import DownloadRules, download
+from segcore.checkpoint.files import DISK, digest_file, prepare_output, storage_errors, write_atomic
 from segcore.checkpoint.lock import waiting_lock
 from segcore.checkpoint.web import shown_url
 from segcore.errors import OfflineError, OutputError, RequestError, WeightsError

@@ -9,7 +9,6 @@ The file gets its name once it is complete, flushed, and has the digest that is 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -22,14 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from segcore.checkpoint.files import DISK, Files, storage_errors, write_atomic
+from segcore.checkpoint.files import DISK, Files, digest_file, storage_errors, write_atomic
 from segcore.checkpoint.web import WebAnswer, WebError, WebRules, open_web, shown_url
 from segcore.errors import DownloadError, WeightsError
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-__all__ = ["DownloadRules", "digest_file", "download"]
+__all__ = ["DownloadRules", "download"]
 
 log = logging.getLogger(__name__)
 
@@ -97,15 +96,6 @@ def download(
         f"{shown_url(url)}: cannot be fetched: {trouble} ({rules.attempts} attempts). "
         f"{job.kept_bytes() / 2**20:.1f} MiB are kept: the same command goes on from there."
     ) from trouble
-
-
-def digest_file(path: Path) -> str:
-    """Give the SHA-256 of a file. Raises OSError."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 class _Download:

@@ -25,6 +25,7 @@ __all__ = [
     "Files",
     "Part",
     "append",
+    "digest_file",
     "finish_replacement",
     "prepare_output",
     "replace_folder",
@@ -204,6 +205,15 @@ def truncate(path: Path, size: int, files: Files = DISK) -> None:
         data = files.read(path)
     if len(data) > size:
         write_atomic(path, data[:size], files)
+
+
+def digest_file(path: Path) -> str:
+    """Give the SHA-256 of a file. Raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def prepare_output(folder: Path, files: Files = DISK) -> None:

@@ -1,8 +1,8 @@
-"""MANIFEST.json: what a checkpoint consists of, with the sizes and digests that prove it.
+"""MANIFEST.json: what a folder that segcore wrote consists of, with the sizes and digests.
 
-A checkpoint exists when its manifest says so. The manifest carries a digest of itself and is
-accepted only in the very bytes that `Manifest.to_bytes` writes, so that a flipped bit anywhere in
-it is noticed just like one in the files that it lists.
+A checkpoint exists when its manifest says so, and an exported model has one, too. The manifest
+carries a digest of itself and is accepted only in the very bytes that `to_bytes` writes, so that a
+flipped bit anywhere in it is noticed just like one in the files that it lists.
 """
 
 from __future__ import annotations
@@ -13,14 +13,34 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+)
 
-from segcore.checkpoint.files import DISK, Files
+from segcore.checkpoint.files import DISK, Files, digest_file
 from segcore.errors import CheckpointError
 
-__all__ = ["MANIFEST", "Checkpoint", "FileRecord", "Manifest", "read_checkpoint", "read_manifest"]
+__all__ = [
+    "MANIFEST",
+    "Checkpoint",
+    "ExportManifest",
+    "FileRecord",
+    "Manifest",
+    "check_digests",
+    "check_sizes",
+    "digest_tree",
+    "read_any_manifest",
+    "read_checkpoint",
+    "read_manifest",
+]
 
 MANIFEST = "MANIFEST.json"
 MAX_MANIFEST_BYTES = 2**20
@@ -31,6 +51,14 @@ def check_part_name(name: str) -> str:
     """Give `name` back if it stays inside its folder; a run may come from a stranger."""
     if not _NAME.match(name) or name == MANIFEST:
         raise ValueError(f"{name!r} cannot name a file of a checkpoint")
+    return name
+
+
+def check_inner_name(name: str) -> str:
+    """Give `name` back if it stays inside its folder; exporters of plugins choose any such name."""
+    parts = name.split("/")
+    if name == MANIFEST or not {"", ".", ".."}.isdisjoint(parts) or {"\0", "\\"} & {*name}:
+        raise ValueError(f"{name!r} cannot name a file of an export")
     return name
 
 
@@ -50,22 +78,15 @@ class FileRecord(_Record):
         return cls(size=len(data), sha256=hashlib.sha256(data).hexdigest())
 
 
-class Manifest(_Record):
-    """What a checkpoint or a best model consists of.
-
-    `parents` are digests of the manifests that it grew from, `info` small facts such as scores.
-    """
+class _Contents(_Record):
+    """What manifests of every kind have in common."""
 
     schema_version: Literal[1] = 1
-    run_id: str
-    step: int = Field(ge=0)
-    parents: tuple[str, ...] = Field((), strict=False)
-    info: dict[str, JsonValue] = {}
-    files: dict[Annotated[str, AfterValidator(check_part_name)], FileRecord]
+    files: Mapping[str, FileRecord]
 
     @property
     def digest(self) -> str:
-        """SHA-256 of everything above: the identity of this generation."""
+        """SHA-256 of everything else: the identity of this generation."""
         return hashlib.sha256(self._render()).hexdigest()
 
     def to_bytes(self) -> bytes:
@@ -75,6 +96,36 @@ class Manifest(_Record):
     def _render(self, **more: str) -> bytes:
         content = {**self.model_dump(mode="json"), **more}
         return (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+class Manifest(_Contents):
+    """What a checkpoint or a best model consists of.
+
+    `parents` are digests of the manifests that it grew from, `info` small facts such as scores.
+    """
+
+    run_id: str
+    step: int = Field(ge=0)
+    parents: tuple[str, ...] = Field((), strict=False)
+    info: dict[str, JsonValue] = {}
+    files: dict[Annotated[str, AfterValidator(check_part_name)], FileRecord]
+
+
+class ExportManifest(_Contents):
+    """What an exported model consists of: every file, in subfolders too.
+
+    `written_by` is the distribution that wrote it, with its version; `format` and `model` are the
+    names of the format and of the model.
+    """
+
+    kind: Literal["export"] = "export"
+    written_by: str
+    format: str
+    model: str
+    files: dict[Annotated[str, AfterValidator(check_inner_name)], FileRecord]
+
+
+_KINDS: TypeAdapter[Manifest | ExportManifest] = TypeAdapter(Manifest | ExportManifest)
 
 
 @dataclass(frozen=True)
@@ -96,15 +147,26 @@ class Checkpoint:
 
 
 def read_manifest(folder: Path, files: Files = DISK) -> Manifest:
-    """Read the manifest of `folder`. Raises CheckpointError, and OSError if it cannot be read."""
+    """Read the manifest of the checkpoint in `folder`.
+
+    Raises CheckpointError, and OSError if it cannot be read.
+    """
+    manifest = read_any_manifest(folder, files)
+    if not isinstance(manifest, Manifest):
+        raise CheckpointError(f"{folder}: holds an exported model, and no checkpoint")
+    return manifest
+
+
+def read_any_manifest(folder: Path, files: Files = DISK) -> Manifest | ExportManifest:
+    """Read the manifest of `folder`, whatever it is of. Raises as `read_manifest`."""
     path = folder / MANIFEST
     if path.is_file() and path.stat().st_size > MAX_MANIFEST_BYTES:
         raise CheckpointError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes; not a manifest")
     data = files.read(path)
     try:
-        content = json.loads(data)
+        content: dict[str, Any] = json.loads(data)
         content.pop("digest")
-        manifest = Manifest.model_validate(content)
+        manifest = _KINDS.validate_python(content)
         intact = manifest.to_bytes() == data
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         kind = "schema" if isinstance(error, ValidationError) else "text"
@@ -114,7 +176,18 @@ def read_manifest(folder: Path, files: Files = DISK) -> Manifest:
     return manifest
 
 
-def check_sizes(folder: Path, manifest: Manifest, *, exact: bool) -> None:
+def digest_tree(folder: Path) -> dict[str, FileRecord]:
+    """Describe every file in `folder` and below, by its name relative to it. Raises OSError."""
+    return {
+        path.relative_to(folder).as_posix(): FileRecord(
+            size=path.stat().st_size, sha256=digest_file(path)
+        )
+        for path in sorted(folder.rglob("*"))
+        if not path.is_dir()
+    }
+
+
+def check_sizes(folder: Path, manifest: Manifest | ExportManifest, *, exact: bool) -> None:
     """Compare names and sizes in `folder` with its manifest; `exact` forbids further files.
 
     Raises CheckpointError that names the file.
@@ -131,6 +204,18 @@ def check_sizes(folder: Path, manifest: Manifest, *, exact: bool) -> None:
         for path in sorted(folder.iterdir()):
             if path.name not in known:
                 raise CheckpointError(f"{path}: not listed by the manifest; remove it")
+
+
+def check_digests(folder: Path, manifest: Manifest | ExportManifest) -> None:
+    """Compare the content of all files with the manifest. Raises as `read_checkpoint`."""
+    check_sizes(folder, manifest, exact=False)
+    for name, record in manifest.files.items():
+        if digest_file(folder / name) != record.sha256:
+            raise _damaged(folder / name)
+
+
+def _damaged(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path}: damaged, its SHA-256 is not the manifest's")
 
 
 def read_checkpoint(
@@ -156,6 +241,6 @@ def read_checkpoint(
             )
         data = files.read(folder / name)
         if hashlib.sha256(data).hexdigest() != manifest.files[name].sha256:
-            raise CheckpointError(f"{folder / name}: damaged, its SHA-256 is not the manifest's")
+            raise _damaged(folder / name)
         parts[name] = data
     return Checkpoint(folder, manifest, parts)

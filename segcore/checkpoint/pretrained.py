@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from segcore.checkpoint.archive import is_archive, unpack
 from segcore.checkpoint.cache import CachedFile, cache_folder, fetch_to_cache
-from segcore.checkpoint.download import DownloadRules, digest_file
-from segcore.checkpoint.files import prepare_output
+from segcore.checkpoint.download import DownloadRules
+from segcore.checkpoint.files import digest_file, prepare_output
 from segcore.checkpoint.lock import waiting_lock
 from segcore.checkpoint.runfolder import RunFolder
 from segcore.checkpoint.web import is_url, shown_url

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from segcore.checkpoint.manifest import MANIFEST
 from segcore.checkpoint.runfolder import RunFolder
 from segcore.config.schema import Config
 from segcore.engine.state import TrainState
@@ -40,6 +41,7 @@ def describe_result(
                 **{
                     _EXPORT_KEYS.get(path.suffix, path.suffix.lstrip(".")): shown(path)
                     for path in exported
+                    if path.name != MANIFEST
                 },
             }
         },

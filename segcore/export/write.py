@@ -7,12 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from segcore.checkpoint.files import DISK, replace_folder, storage_errors, temporary_name
+from segcore.checkpoint.manifest import MANIFEST, ExportManifest, digest_tree
+from segcore.errors import ExportError
 
 if TYPE_CHECKING:
     import paddle
 
+    from segcore.discovery.catalogue import Entry
     from segcore.protocols import Exporter
+    from segcore.specs import ExporterSpec
     from segcore.tasks.task import Task
 
 __all__ = ["evaluating", "write_export"]
@@ -23,11 +29,13 @@ def write_export(
 ) -> list[Path]:
     """Export `network`, as training holds it, into the folder `output`; give the files there.
 
-    What `output` held before stays until the new export is complete and compared. `network` keeps
-    its weights and its mode. Raises UnknownNameError for an unknown format, ExportError when the
-    network cannot be exported, StorageError when the folder cannot be written.
+    What `output` held before stays until the new export is complete and compared. A MANIFEST.json
+    beside the files has the digest of each. `network` keeps its weights and its mode. Raises
+    UnknownNameError for an unknown format, ExportError when the network cannot be exported,
+    StorageError when the folder cannot be written.
     """
-    exporter: Exporter = task.catalogue.exporters.find(format_name).spec.load_target()()
+    entry = task.catalogue.exporters.find(format_name)
+    exporter: Exporter = entry.spec.load_target()()
     unfinished = output.with_name(temporary_name("export"))
     with storage_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -36,10 +44,29 @@ def write_export(
         inference_network = task.inference_network(network)
         with evaluating(inference_network), storage_errors(output):
             written = exporter.export(inference_network, task, unfinished)
+            _write_manifest(unfinished, entry, task.config.model.name)
         replace_folder(unfinished, output)
     finally:
         DISK.remove_tree(unfinished)
-    return [output / path.name for path in written]
+    return [output / path.name for path in (*written, Path(MANIFEST))]
+
+
+def _write_manifest(folder: Path, entry: Entry[ExporterSpec], model: str) -> None:
+    """Note what an exporter wrote, so that readers notice when it changes."""
+    plugin = entry.plugin
+    try:
+        manifest = ExportManifest(
+            written_by=f"{plugin.distribution} {plugin.version}",
+            format=entry.name,
+            model=model,
+            files=digest_tree(folder),
+        )
+    except ValidationError as error:
+        raise ExportError(
+            f"the exporter {entry.name} of {plugin.distribution} {plugin.version} wrote a file "
+            f"under a name that cannot be used: {error.errors()[0]['msg']}"
+        ) from error
+    DISK.write_file(folder / MANIFEST, manifest.to_bytes())
 
 
 @contextmanager
