@@ -41,6 +41,25 @@ def test_dynamic_weights_act_like_given_ones():
     assert float(CrossEntropyLoss(weight="dynamic")(logits, labels)) == pytest.approx(float(given))
 
 
+@pytest.mark.parametrize("weight", [None, "dynamic", (0.0, 2.5, 0.5)], ids=str)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_batch_of_one_image_is_weighed_by_the_formula(weight, seed):
+    logits, labels = (array[:1] for array in inputs(seed=seed))
+    labels[0, 1, :4] = 255
+    if seed % 2:
+        labels[labels == 0] = 1  # a class that the batch does not have
+    valid = labels != 255
+    counts = np.bincount(labels[valid], minlength=3)
+    shares = {None: np.ones(3), "dynamic": np.where(counts, 1 / np.maximum(counts, 1), 0)}
+    weights = np.array(weight) if isinstance(weight, tuple) else shares[weight]
+    scores = logits.numpy().astype(np.float64)
+    logs = scores - np.log(np.exp(scores).sum(1, keepdims=True))
+    own = np.take_along_axis(logs, np.where(valid, labels, 0)[:, None], 1)[:, 0]
+    each = np.where(valid, weights[np.where(valid, labels, 0)], 0)
+    found = CrossEntropyLoss(weight=weight)(logits, paddle.to_tensor(labels))
+    assert float(found) == pytest.approx(-(own * each).sum() / each.sum(), rel=1e-5)
+
+
 def test_ignored_pixels_do_not_thin_out_the_hardest_ones():
     logits, labels = inputs()
     labels[:, 1:] = 255
