@@ -28,6 +28,7 @@ import numpy as np
 
 from segcore.checkpoint.unpickler import ArrayCell, Limits, run
 from segcore.errors import WeightsError
+from segcore.integer_key import KEY_LIMIT, is_integer_key
 
 __all__ = ["Array", "Limits", "StateFile", "decode", "encode", "read_bytes"]
 
@@ -248,8 +249,11 @@ def _write(value: Any, pieces: list[bytes | memoryview], path: tuple[str, ...]) 
     elif isinstance(value, Mapping):
         pieces.append(b"}(")
         for key, inner in value.items():
-            if type(key) not in (str, int):
-                raise WeightsError(f"{'.'.join(path)!r}: key {key!r} is neither text nor a number")
+            if not (type(key) is str or is_integer_key(key)):
+                raise WeightsError(
+                    f"{'.'.join(path)!r}: key {key!r} is neither text nor a number below "
+                    f"{KEY_LIMIT}"
+                )
             _write(key, pieces, path)
             _write(inner, pieces, (*path, str(key)))
         pieces.append(b"u")

@@ -27,6 +27,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from segcore.errors import WeightsError
+from segcore.integer_key import KEY_LIMIT, is_integer_key
 
 __all__ = ["ArrayCell", "Limits", "run"]
 
@@ -249,6 +250,8 @@ class _Machine:
             # Hashing anything else could recurse without end or compare arrays.
             if type(key) not in (str, int):
                 self.refuse(f"a dictionary has {_describe(key)} as a key")
+            if type(key) is int and not is_integer_key(key):
+                self.refuse(f"a dictionary has a number beyond {KEY_LIMIT} as a key")
             if key in target:
                 self.refuse(f"a dictionary has the key {key!r:.80} twice")
             target[key] = value

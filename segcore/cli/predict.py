@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["predict_command"]
 
-_SIZE = re.compile(r"(-1|\d+)(?:[x,](-1|\d+))?\Z")
+_SIZE = re.compile(r"(-1|[0-9]{1,9})(?:[x,](-1|[0-9]{1,9}))?\Z")
 _BAR_DELAY_S = 2.0
 _SHOWN = 3
 

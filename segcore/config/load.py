@@ -17,6 +17,7 @@ import yaml
 
 from segcore.config.scalar import resolve_plain
 from segcore.errors import ConfigError
+from segcore.integer_key import is_integer_key
 
 __all__ = ["Document", "KeyPath", "parse_document", "parse_value", "read_document", "read_yaml"]
 
@@ -202,8 +203,10 @@ class _Reader:
         key = self._scalar(event) if isinstance(event, yaml.ScalarEvent) else None
         if key == "<<" and not event.style:
             raise self._error(event, "merge keys (<<) are no part of YAML 1.2; use _base_ instead")
-        if isinstance(key, str) or (isinstance(key, int) and not isinstance(key, bool)):
+        if isinstance(key, str) or is_integer_key(key):
             return key
+        if type(key) is int:
+            raise self._error(event, f"the number {event.value:.40} is too large for a key")
         shown = repr(event.value) if isinstance(event, yaml.ScalarEvent) else "a list or mapping"
         raise self._error(event, f"{shown} cannot be a key; keys are text or whole numbers")
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from segcore.integer_key import KEY_LIMIT
+
 __all__ = [
     "CheckpointConfig",
     "Component",
@@ -34,7 +36,8 @@ Size = Annotated[
 ]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Colour = Annotated[tuple[Byte, Byte, Byte], Field(strict=False)]
-ClassMap = Annotated[dict[int, int], Field(strict=False)]
+LabelValue = Annotated[int, Field(ge=-KEY_LIMIT, le=KEY_LIMIT)]
+ClassMap = Annotated[dict[LabelValue, int], Field(strict=False)]
 SplitNames = Annotated[dict[Literal["train", "val", "test"], str], Field(strict=False)]
 Channels = Annotated[tuple[float, ...], Field(strict=False, min_length=1)]
 

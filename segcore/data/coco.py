@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import reprlib
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import numpy as np
 from segcore.data.listfile import list_name
 from segcore.data.paths import inside, printable, read_file
 from segcore.errors import DataError
+from segcore.integer_key import KEY_LIMIT, is_integer_key
 from segcore.tasks.polygon import polygon_area, polygon_box
 from segcore.tasks.rle import Rle, read_rle, rle_area, rle_box
 
@@ -236,7 +238,9 @@ class _Reader:
         self._look_for(name)
         width, height = value.get("width"), value.get("height")
         if not (_is_size(width) and _is_size(height)):
-            self._tell("image-size", f"width {width!r:.40} and height {height!r:.40}", name)
+            self._tell(
+                "image-size", f"width {reprlib.repr(width)} and height {reprlib.repr(height)}", name
+            )
             width = height = 0
         return CocoImage(number, name, int(width or 0), int(height or 0))
 
@@ -316,12 +320,12 @@ class _Reader:
     ) -> tuple[float, float, float, float]:
         numbers = value if isinstance(value, list) and len(value) == 4 else own
         if not all(_is_number(entry) for entry in numbers):
-            raise _Problem("malformed", f"bbox {value!r:.60} is not [x, y, width, height]")
+            raise _Problem("malformed", f"bbox {reprlib.repr(value)} is not [x, y, width, height]")
         x, y, width, height = (float(entry) for entry in numbers)
         if not all(math.isfinite(entry) for entry in (x, y, width, height)):
-            raise _Problem("not-finite", f"bbox {value!r:.60}")
+            raise _Problem("not-finite", f"bbox {reprlib.repr(value)}")
         if numbers is own or min(width, height) <= 0:
-            text = f"annotation {number}: bbox {value!r:.60} has no width or height"
+            text = f"annotation {number}: bbox {reprlib.repr(value)} has no width or height"
             self._tell("empty-box", text, image.file_name, number)
             x, y, width, height = own
         return x, y, width, height
@@ -351,8 +355,8 @@ def _owner(value: Any, images: Mapping[int, CocoImage]) -> tuple[CocoImage | Non
     if not isinstance(value, dict):
         return None, None
     image_id, number = value.get("image_id"), value.get("id")
-    image = images.get(image_id) if type(image_id) is int else None
-    return image, number if type(number) is int else None
+    image = images.get(image_id) if is_integer_key(image_id) else None
+    return image, number if is_integer_key(number) else None
 
 
 def _read_category(value: Mapping[str, Any]) -> CocoCategory:
@@ -408,15 +412,16 @@ def _measure(segmentation: Segmentation) -> tuple[float, tuple[float, ...]]:
 
 def _integer(value: Mapping[str, Any], key: str) -> int:
     number = value.get(key)
-    if type(number) is not int or abs(number) >= 2**63:
-        raise _Problem("malformed", f"{key} {number!r:.40} is not a whole number")
+    if not is_integer_key(number):
+        beyond = f" below {KEY_LIMIT}" if type(number) is int else ""
+        raise _Problem("malformed", f"{key} {reprlib.repr(number)} is not a whole number{beyond}")
     return number
 
 
 def _text(value: Mapping[str, Any], key: str) -> str:
     text = value.get(key)
     if not isinstance(text, str) or not text:
-        raise _Problem("malformed", f"{key} {text!r:.40} is no text")
+        raise _Problem("malformed", f"{key} {reprlib.repr(text)} is no text")
     return text
 
 

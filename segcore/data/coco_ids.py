@@ -29,7 +29,7 @@ def _plain(file_name: str) -> str:
 
 
 def _by_name(pairs: Iterable[tuple[str, int]]) -> dict[str, tuple[int, ...]]:
-    found: defaultdict[str, tuple[int, ...]] = defaultdict(tuple)
+    found: defaultdict[str, list[int]] = defaultdict(list)
     for name, number in pairs:
-        found[name] += (number,)
-    return dict(found)
+        found[name].append(number)
+    return {name: tuple(numbers) for name, numbers in found.items()}

@@ -8,11 +8,22 @@ from typing import Any
 
 import numpy as np
 
+from segcore.data.colour import MOST_COLOURS, count_colours, is_grey
 from segcore.data.decode import with_pillow
 from segcore.data.header import Header, read_header
 from segcore.errors import ImageError, LabelError
 
-__all__ = ["check_label_values", "decode_label", "is_blended", "is_mask", "map_label"]
+__all__ = [
+    "MOST_CLASSES",
+    "check_label_values",
+    "decode_label",
+    "is_blended",
+    "is_mask",
+    "map_label",
+]
+
+MOST_CLASSES = 65536
+"""As many as a label of 16 bits can hold, and a configuration can name."""
 
 _SHOWN = 5  # values or colours listed in a message
 
@@ -121,10 +132,17 @@ def _refuse_colours(label: np.ndarray, source: str) -> LabelError:
             f"{source}: has an alpha channel. Save class indices as a single-channel PNG.",
             kind="label-alpha",
         )
-    colours, counts = np.unique(label.reshape(-1, label.shape[2]), axis=0, return_counts=True)
-    top = counts.argsort()[::-1][:_SHOWN]
-    shown = ", ".join(f"{tuple(colours[i].tolist())}: {counts[i]} pixels" for i in top)
-    more = f" and {len(colours) - _SHOWN} more" if len(colours) > _SHOWN else ""
+    colours = count_colours(label)
+    if not colours.is_all:
+        many = "three channels of greys" if is_grey(label) else f"more than {MOST_COLOURS} colours"
+        return LabelError(
+            f"{source}: {many} instead of class indices. Is it an image? Save labels as "
+            "single-channel PNG files.",
+            kind="label-colours",
+        )
+    top = list(colours.counts.items())
+    shown = ", ".join(f"{colour}: {count} pixels" for colour, count in top[:_SHOWN])
+    more = f" and {len(top) - _SHOWN} more" if len(top) > _SHOWN else ""
     return LabelError(
         f"{source}: colours instead of class indices ({shown}{more}). "
         "Convert it to a single-channel PNG, one index per colour.",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
+from segcore.data.colour import is_grey, pack_colours
 from segcore.data.decode import decode_image, orient
 from segcore.data.header import Header, read_header
 from segcore.data.label import decode_label, map_label
@@ -82,19 +84,25 @@ def repair_label(
     return mapped.astype(np.uint8 if highest <= 255 else np.uint16), tuple(done)
 
 
+@lru_cache(maxsize=4)
+def _class_table(classes: tuple[tuple[Colour, int], ...]) -> np.ndarray:
+    """Give the class of every colour, as `pack_colours` numbers them; -1 where there is none."""
+    table = np.full(2**24, -1, np.int32)
+    for (red, green, blue), value in classes:
+        table[red << 16 | green << 8 | blue] = value
+    return table
+
+
 def indices_of(image: np.ndarray, colours: Mapping[Colour, int]) -> tuple[np.ndarray, np.ndarray]:
     """Give the class (H, W) int32 of each pixel of an RGB image (H, W, 3) uint8, and its strangers.
 
     The second array holds the colours (n, 4) that `colours` does not name, each with its count.
     """
-    packed = image.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
-    found, inverse, counts = np.unique(packed, return_inverse=True, return_counts=True)
-    known = {(r << 16) + (g << 8) + b: value for (r, g, b), value in colours.items()}
-    table = np.array([known.get(colour, -1) for colour in found.tolist()], np.int32)
-    strange = table < 0
-    lost = found[strange]
-    strangers = np.stack([lost >> 16, lost >> 8 & 255, lost & 255, counts[strange]], axis=1)
-    return table[inverse.reshape(packed.shape)], strangers
+    packed = pack_colours(image)
+    label: np.ndarray = _class_table(tuple(colours.items()))[packed]
+    lost, counts = np.unique(packed[label < 0], return_counts=True)
+    strangers = np.stack([lost >> 16, lost >> 8 & 255, lost & 255, counts], axis=1)
+    return label, strangers.astype(np.int64)
 
 
 def _header(data: bytes, source: str) -> Header:
@@ -133,15 +141,15 @@ def _read_colours(
             "label-alpha",
         )
     done = ["label-alpha"] if "alpha" in codes else []
-    is_grey = (image == image[..., :1]).all()
+    has_greys = is_grey(image)
     strangers = np.zeros((0, 4), np.int32)
     if rules.colours:
         label, strangers = indices_of(image, rules.colours)
         if not len(strangers):
-            if is_grey:
+            if has_greys:
                 _refuse_ambiguity(image[..., 0], label, rules, source)
             return label, [*done, "label-colours"]
-    if is_grey:
+    if has_greys:
         return image[..., 0], [*done, *([] if done else ["label-channels"])]
     if not rules.colours:
         raise LabelError(

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _MAX_LINE = 2**16
+_MAX_CLASSES = 65535  # as many as a configuration can name
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _COLOUR = re.compile(r"(.*\S)\s+(?:#([0-9A-Fa-f]{6})|(\d{1,3})[ ,]+(\d{1,3})[ ,]+(\d{1,3}))\Z")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
@@ -131,7 +132,7 @@ def parse_class_list(text: str, name: str) -> ClassList:
 
 
 def _gather_classes(lines: Iterable[tuple[int, str]], path: Path) -> ClassList:
-    names: list[str] = []
+    names: dict[str, int] = {}
     colours: list[tuple[int, int, int] | None] = []
     for number, text in lines:
         line = text.strip()
@@ -146,13 +147,19 @@ def _gather_classes(lines: Iterable[tuple[int, str]], path: Path) -> ClassList:
                     kind="classes-invalid",
                 )
             colour = (values[0], values[1], values[2])
+        if len(names) == _MAX_CLASSES:
+            raise ListFileError(
+                f"{printable(path)}: names more than {_MAX_CLASSES} classes, as many as a label "
+                "can hold. Is this the list of the classes?",
+                kind="classes-invalid",
+            )
         if line in names:
             raise ListFileError(
                 f"{printable(path)}, line {number}: class {printable(line)!r} is already class "
-                f"{names.index(line)}. Give every class a name of its own.",
+                f"{names[line]}. Give every class a name of its own.",
                 kind="classes-invalid",
             )
-        names.append(line)
+        names[line] = len(names)
         colours.append(colour)
     if not names:
         raise ListFileError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -16,11 +17,12 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from segcore.data.coco import coco_name, load_coco_json
-from segcore.data.label import decode_label
+from segcore.data.label import MOST_CLASSES, check_label_values, decode_label
 from segcore.data.listfile import format_row, list_name, read_class_list, read_rows
 from segcore.data.paths import inside, printable, read_file
 from segcore.data.pool import map_in_threads
 from segcore.errors import DataError, ListFileError
+from segcore.integer_key import is_integer_key
 
 __all__ = ["CocoSource", "ListSource", "Progress", "Source", "find_source", "list_files"]
 
@@ -135,7 +137,8 @@ class ListSource:
     def _values(self, name: str) -> set[int]:
         shown = printable(name)
         label = decode_label(read_file(inside(self.folder, name), shown), shown)
-        return set(np.unique(label).tolist())
+        check_label_values(label, shown, MOST_CLASSES)
+        return set(np.flatnonzero(np.bincount(label.ravel())).tolist())
 
     def _class_names(self, values: Sequence[int]) -> list[str]:
         path = self.folder / "labels.txt"
@@ -225,12 +228,13 @@ class CocoSource:
         ignore_index: int,  # noqa: ARG002 - COCO leaves unlabelled what is to be ignored
         progress: Progress,
     ) -> tuple[list[str], np.ndarray]:
-        ids = [category["id"] for category in self._rest["categories"]]
+        ids = {category["id"]: place for place, category in enumerate(self._rest["categories"])}
         shows = np.zeros((len(self.images), len(ids)), bool)
         for sample, (_, objects) in progress(enumerate(self._records), total=len(self._records)):
             for object_ in objects:
-                if object_.get("category_id") in ids:
-                    shows[sample, ids.index(object_["category_id"])] = True
+                number = object_.get("category_id")
+                if _is_key(number) and number in ids:
+                    shows[sample, ids[number]] = True
         return [str(category.get("name")) for category in self._rest["categories"]], shows
 
     def _all_files(self) -> list[str]:
@@ -283,7 +287,7 @@ _Records = dict[str, tuple[dict[str, Any], list[dict[str, Any]]]]
 
 
 def _is_key(value: object) -> bool:
-    return isinstance(value, (int, str)) and not isinstance(value, bool)
+    return isinstance(value, str) or is_integer_key(value)
 
 
 def _merge_rest(contents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
@@ -296,8 +300,8 @@ def _merge_rest(contents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
             if known.get("name") != category.get("name"):
                 raise DataError(
                     f"{printable(name)}: category {category['id']!r} is "
-                    f"{printable(str(category.get('name')))!r} here and "
-                    f"{printable(str(known.get('name')))!r} in another file. Give both one meaning."
+                    f"{reprlib.repr(category.get('name'))} here and "
+                    f"{reprlib.repr(known.get('name'))} in another file. Give both one meaning."
                 )
         for key, value in content.items():
             rest.setdefault(key, value)

@@ -72,7 +72,7 @@ def restore_threads() -> None:
     when it is created, so that a training beside it would slow down and round differently.
     """
     threads = os.environ.get("OMP_NUM_THREADS", "")
-    count = int(threads) if threads.isdigit() else available_cpus()
+    count = int(threads) if re.fullmatch("[0-9]{1,4}", threads) else available_cpus()
     require_paddle().base.core.set_num_threads(max(1, count))
 
 

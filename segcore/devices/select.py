@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DeviceChoice", "select_device"]
 
-_FORM = re.compile(r"(?P<kind>[A-Za-z][\w/-]*)(?::(?P<indices>\d+(?:,\d+)*))?\Z")
+_FORM = re.compile(r"(?P<kind>[A-Za-z][\w/-]*)(?::(?P<indices>[0-9]{1,4}(?:,[0-9]{1,4})*))?\Z")
 
 
 @dataclass(frozen=True)

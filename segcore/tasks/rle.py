@@ -8,6 +8,7 @@ before, in groups of five bits, the lowest first, one printable character a grou
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +107,9 @@ def read_rle(value: Any) -> Rle:
     try:
         (height, width), counts = value["size"], value["counts"]
         if type(height) is not int or type(width) is not int or min(height, width) < 0:
-            raise DataError(f"its size {value['size']!r:.60} is not [height, width] in pixels")
+            raise DataError(
+                f"its size {reprlib.repr(value['size'])} is not [height, width] in pixels"
+            )
         runs = _read_counts(counts) if isinstance(counts, str | bytes) else _list_counts(counts)
     except (KeyError, TypeError, ValueError) as error:
         raise DataError('an RLE is {"size": [height, width], "counts": runs}') from error

@@ -424,7 +424,8 @@ def _is_continued(output: Path, checkpoint: str | Path | None) -> bool:
     wanted, run = Path(checkpoint).resolve(), RunFolder(output.resolve())
     if not wanted.exists():
         raise RequestError(f"resume_checkpoint={checkpoint}: there is no such folder")
-    steps = sorted(run.checkpoints.glob("step-*"), key=lambda path: int(path.name[5:]))
+    named = [path for path in run.checkpoints.glob("step-*") if path.name[5:].isdecimal()]
+    steps = sorted(named, key=lambda path: (len(path.name), path.name))
     if wanted in (run.path, run.checkpoints, *steps[-1:]):
         return True
     newest = f", the newest is {steps[-1].name}" if steps else ""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from segcore.checkpoint.pdparams import Limits, decode, encode
 from segcore.errors import WeightsError
+from segcore.integer_key import KEY_LIMIT
 
 DATA = Path(__file__).parent / "data"
 VERSIONS = ["p262", "p311", "p331"]
@@ -247,7 +248,8 @@ def trees():
         | st.floats(allow_nan=False)
         | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
     )
-    keys = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | st.integers()
+    numbers = st.integers(1 - KEY_LIMIT, KEY_LIMIT - 1)
+    keys = st.text(st.characters(exclude_categories=["Cs"]), max_size=5) | numbers
     inner = st.recursive(
         leaves, lambda s: st.lists(s) | st.dictionaries(keys, s) | st.tuples(s, s), max_leaves=15
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,7 @@ def _pairs(option: str, text: str) -> list[tuple[str, int]]:
     pairs = []
     for part in text.split(","):
         left, _, right = part.strip().partition("=")
-        if not (left and right.isdecimal() and int(right) <= 65535):
+        if not (left and _is_label_value(right)):
             raise RequestError(f"{option} {part!r}: write pairs such as {_EXAMPLES[option]}")
         pairs.append((left, int(right)))
     if len({left for left, _ in pairs}) < len(pairs):
@@ -108,9 +109,13 @@ def _pairs(option: str, text: str) -> list[tuple[str, int]]:
 _EXAMPLES = {"--label-map": "255=1,128=2", "--colours": "#ff0000=1,#00ff00=2"}
 
 
+def _is_label_value(text: str) -> bool:
+    return re.fullmatch("[0-9]{1,5}", text) is not None and int(text) <= 65535
+
+
 def _read_map(text: str) -> dict[int, int]:
     pairs = _pairs("--label-map", text)
-    if not all(left.isdecimal() and int(left) <= 65535 for left, _ in pairs):
+    if not all(_is_label_value(left) for left, _ in pairs):
         raise RequestError(f"--label-map {text}: write pairs such as {_EXAMPLES['--label-map']}")
     return {int(left): value for left, value in pairs}
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from segcore.annotation import Classes, Note, Region, Split
 from segcore.data.convert.pairs import Pair, PairSource, value_table
-from segcore.data.convert.source import walk_files
+from segcore.data.convert.source import cut_values, walk_files
 
 __all__ = ["CityscapesConverter"]
 
@@ -107,13 +107,11 @@ def _cut_objects(numbers: np.ndarray) -> tuple[Region, ...]:
 
 
 def _things(numbers: np.ndarray) -> Iterator[Region]:
-    for value in np.unique(numbers):
-        label_id = int(value) // 1000 if value >= 1000 else int(value)
+    for cut in cut_values(numbers, "the instances"):
+        label_id = cut.value // 1000 if cut.value >= 1000 else cut.value
         if label_id < _FIRST_THING or label_id not in _NAMES:
             continue
-        rows, columns = np.nonzero(numbers == value)
-        top, left = int(rows.min()), int(columns.min())
-        mask = numbers[top : rows.max() + 1, left : columns.max() + 1] == value
         yield Region(
-            label=_NAMES[label_id], mask=mask, left=left, top=top, is_crowd=bool(value < 1000)
-        )
+            label=_NAMES[label_id], mask=cut.mask, left=cut.left, top=cut.top,
+            is_crowd=cut.value < 1000,
+        )  # fmt: skip

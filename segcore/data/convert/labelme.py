@@ -30,13 +30,16 @@ from segcore.data.convert.source import (
     image_size,
     read_json,
     read_lines,
+    shown_value,
     strip_common_folder,
     walk_files,
     without_suffix,
 )
+from segcore.data.header import read_header
 from segcore.data.label import decode_label
 from segcore.data.paths import printable, read_file
 from segcore.errors import DataError
+from segcore.integer_key import is_integer_key
 
 __all__ = ["LabelMe"]
 
@@ -281,8 +284,8 @@ def _check_size(content: Mapping[str, Any], width: int, height: int) -> None:
     hint = "Was it turned after it was annotated?" if said == (height, width) else \
         "Was it resized after it was annotated?"  # fmt: skip
     raise DataError(
-        f"its shapes were drawn on {said[0]!r:.20} x {said[1]!r:.20} pixels, but the image has "
-        f"{width} x {height}. {hint}"
+        f"its shapes were drawn on {shown_value(said[0])} x {shown_value(said[1])} pixels, but the "
+        f"image has {width} x {height}. {hint}"
     )
 
 
@@ -300,7 +303,7 @@ def _draw_shape(shape: Any, canvas: Canvas, options: LabelMe) -> list[_Drawn]:
         raise UnusableShape("it has no label")
     kind = shape.get("shape_type")
     group = shape.get("group_id")
-    group = group if type(group) in (int, str) else None
+    group = group if isinstance(group, str) or is_integer_key(group) else None
     if kind == "mask":
         return [_Drawn(label, _read_mask(shape, canvas), True, group)]
     points = canvas.read_points(shape.get("points"))
@@ -308,7 +311,7 @@ def _draw_shape(shape: Any, canvas: Canvas, options: LabelMe) -> list[_Drawn]:
         placed = [canvas.draw("point", point[None], 0, options.point_radius) for point in points]
         return [_Drawn(label, part, False, group) for part in placed]
     if not isinstance(kind, str | None) or kind not in _KINDS:
-        raise UnusableShape(f"a kind that LabelMe does not have: {printable(str(kind))[:40]}")
+        raise UnusableShape(f"a kind that LabelMe does not have: {shown_value(kind)}")
     drawn = _KINDS[kind]
     if drawn == "rectangle" and len(points) == 4:  # as newer tools write its corners
         drawn = "polygon"
@@ -322,13 +325,19 @@ def _read_mask(shape: Mapping[str, Any], canvas: Canvas) -> Placed:
     text = shape.get("mask")
     if len(corners) != 2 or not isinstance(text, str):
         raise UnusableShape("a mask without its picture or the two corners of its box")
+    (left, top), (right, bottom) = np.trunc(corners).astype(int).tolist()
+    width, height = right - left + 1, bottom - top + 1
     try:
-        mask = decode_label(_decode_base64(text, "a mask"), "its picture")
+        data = _decode_base64(text, "a mask")
+        header = read_header(data, "its picture")
+        # nothing is decoded that would not be used: few bytes can hold many pixels
+        if (header.width, header.height) != (width, height):
+            raise UnusableShape("a mask of another size than its box")
+        if width > 2 * canvas.width or height > 2 * canvas.height:
+            raise UnusableShape("a mask far larger than its image")
+        mask = decode_label(data, "its picture")
     except DataError as error:
         raise UnusableShape(f"a mask that cannot be decoded: {error}") from error
-    (left, top), (right, bottom) = np.trunc(corners).astype(int).tolist()
-    if mask.shape != (bottom - top + 1, right - left + 1):
-        raise UnusableShape("a mask of another size than its box")
     return canvas.place(mask, left, top)
 
 

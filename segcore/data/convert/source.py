@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from segcore.errors import DataError, LabelError
 
 __all__ = [
     "IMAGE_SUFFIXES",
+    "Cut",
+    "cut_values",
     "find_inside",
     "image_size",
     "read_colour",
@@ -26,6 +30,7 @@ __all__ = [
     "read_label",
     "read_lines",
     "read_source",
+    "shown_value",
     "strip_common_folder",
     "walk_files",
     "without_suffix",
@@ -36,6 +41,7 @@ IMAGE_SUFFIXES = frozenset(
 )
 _MAX_JSON_BYTES = 2**28
 _MAX_LIST_BYTES = 2**30
+_MAX_CUT_PIXELS = 2**30
 _CONFIG = DataConfig()
 
 
@@ -123,6 +129,11 @@ def read_json(root: Path, name: str, encoding: str | None = None) -> Any:
         raise DataError(f"{shown}: is no JSON ({error}).") from error
 
 
+def shown_value(value: Any) -> str:
+    """Give a value of JSON as it may stand in a message: short, however large or deep it is."""
+    return printable(value)[:40] if isinstance(value, str) else reprlib.repr(value)
+
+
 def read_lines(root: Path, name: str) -> Iterator[str]:
     """Give the lines of a text file below `root` that hold something, without outer blanks."""
     path, shown = find_inside(root, name), printable(name)
@@ -141,6 +152,41 @@ def read_label(root: Path, name: str, size: tuple[int, int]) -> np.ndarray:
             f"{size[0]} x {size[1]}"
         )
     return label
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The pixels of one value of a label: `mask` (h, w) begins at `left` and `top`."""
+
+    value: int
+    mask: np.ndarray
+    left: int
+    top: int
+
+
+def cut_values(label: np.ndarray, source: str) -> Iterator[Cut]:
+    """Cut a label (H, W) into its values; it is gone through once, however many they are.
+
+    Raises LabelError where the boxes around them have more pixels than any drawing's.
+    """
+    total = 0
+    order = np.argsort(label, axis=None, kind="stable")
+    ordered = label.reshape(-1)[order]
+    for places in np.split(order, np.flatnonzero(np.diff(ordered)) + 1):
+        if not places.size:
+            continue
+        rows, columns = np.divmod(places, label.shape[1])
+        top, left = int(rows.min()), int(columns.min())
+        size = int(rows.max()) + 1 - top, int(columns.max()) + 1 - left
+        total += size[0] * size[1]
+        if total > _MAX_CUT_PIXELS:
+            raise LabelError(
+                f"{printable(source)}: its objects have more than {_MAX_CUT_PIXELS} pixels "
+                "together. Is it a label?"
+            )
+        mask = np.zeros(size, bool)
+        mask[rows - top, columns - left] = True
+        yield Cut(int(label[rows[0], columns[0]]), mask, left, top)
 
 
 def read_colour(text: Any) -> tuple[int, int, int] | None:

@@ -21,6 +21,7 @@ from segcore.data.convert.source import (
     read_colour,
     read_json,
     read_source,
+    shown_value,
     strip_common_folder,
     walk_files,
     without_suffix,
@@ -35,6 +36,7 @@ _SPLITS: Mapping[str, Split] = {
     "train": "train", "val": "val", "validation": "val", "test": "test",
 }  # fmt: skip
 _MAX_BITMAP_BYTES = 2**26
+_BITMAP_HEAD_BYTES = 2**16
 
 
 class SuperviselyConverter(BaseModel):
@@ -94,8 +96,8 @@ class SuperviselySource:
         said = (size.get("width"), size.get("height")) if isinstance(size, dict) else (None, None)
         if None not in said and said != (width, height):
             raise DataError(
-                f"{printable(file)}: drawn on {said[0]!r:.20} x {said[1]!r:.20} pixels, but the "
-                f"image has {width} x {height}. Was it turned or resized afterwards?"
+                f"{printable(file)}: drawn on {shown_value(said[0])} x {shown_value(said[1])} "
+                f"pixels, but the image has {width} x {height}. Was it turned or resized later?"
             )
         canvas = Canvas(width, height)
         regions = [found for item in objects if (found := self._draw(item, canvas)) is not None]
@@ -134,7 +136,7 @@ class SuperviselySource:
             return canvas.draw("line", outer, self._options.line_width)
         if kind == "point":
             return canvas.draw("point", outer, 0, self._options.point_radius)
-        raise UnusableShape(f"a kind that is not drawn: {printable(str(kind))[:40]}")
+        raise UnusableShape(f"a kind that is not drawn: {shown_value(kind)}")
 
 
 def _read_classes(meta: Any) -> Classes:
@@ -160,7 +162,9 @@ def _place_bitmap(bitmap: Any, canvas: Canvas) -> Placed:
     try:
         packed = base64.b64decode(bitmap.get("data") or "", validate=True)
         unpacker = zlib.decompressobj()
-        data = unpacker.decompress(packed, _MAX_BITMAP_BYTES)
+        # as much as an uncompressed picture of the image's size takes
+        most = min(_MAX_BITMAP_BYTES, 4 * canvas.width * canvas.height + _BITMAP_HEAD_BYTES)
+        data = unpacker.decompress(packed, most)
         header = read_header(data, "a bitmap")
     except (binascii.Error, TypeError, ValueError, zlib.error, ImageError) as error:
         raise UnusableShape("a bitmap that cannot be decoded") from error

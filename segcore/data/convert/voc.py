@@ -32,6 +32,7 @@ from segcore.data.convert.output import (
 from segcore.data.convert.segdataset import class_lines, read_classes, to_class_map
 from segcore.data.convert.source import (
     IMAGE_SUFFIXES,
+    cut_values,
     image_size,
     read_label,
     read_lines,
@@ -117,28 +118,26 @@ class VocSource:
         regions: tuple[Region, ...] = ()
         if self._with_objects:
             numbers = read_label(self._root, f"SegmentationObject/{name}.png", size)
-            regions = tuple(self._objects(numbers, class_map))
+            regions = tuple(self._objects(numbers, class_map, name))
         return AnnotatedImage(
             data=data, width=size[0], height=size[1], split=self._splits[name],
             class_map=class_map, regions=regions,
         )  # fmt: skip
 
-    def _objects(self, numbers: np.ndarray, class_map: np.ndarray) -> Iterator[Region]:
+    def _objects(self, numbers: np.ndarray, class_map: np.ndarray, name: str) -> Iterator[Region]:
         """Give the pixels of each object and the class that most of them have."""
         void = 65535 if numbers.max(initial=0) > 255 else _VOID
-        for number in np.unique(numbers):
-            if number in (0, void):
+        for cut in cut_values(numbers, f"SegmentationObject/{name}.png"):
+            if cut.value in (0, void):
                 continue
-            rows, columns = np.nonzero(numbers == number)
-            classes = class_map[rows, columns]
+            height, width = cut.mask.shape
+            window = class_map[cut.top : cut.top + height, cut.left : cut.left + width]
+            classes = window[cut.mask]
             known = classes[classes != IGNORED]
             if not known.size:
                 continue
-            top, left = int(rows.min()), int(columns.min())
-            mask = np.zeros((int(rows.max()) - top + 1, int(columns.max()) - left + 1), bool)
-            mask[rows - top, columns - left] = True
             label = self.classes.names[int(np.bincount(known).argmax())]
-            yield Region(label=label, mask=mask, left=left, top=top)
+            yield Region(label=label, mask=cut.mask, left=cut.left, top=cut.top)
 
 
 class VocWriter:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from segcore.data.colour import count_colours, is_grey
 from segcore.data.inspection.collector import Collector
 
 __all__ = ["find_colours", "offer_colours", "offer_label_map", "offer_plain_fixes"]
@@ -27,7 +28,6 @@ _OPTIONS: Mapping[str, str] = {
 """The options of `segcore data fix` for each kind of finding."""
 
 _BLACK = (0, 0, 0)
-_MOST_COLOURS = 64  # a picture with more is a photograph
 
 
 def offer_plain_fixes(collector: Collector, root: Path, *, has_colours: bool) -> None:
@@ -73,12 +73,10 @@ def find_colours(data: bytes) -> set[tuple[int, ...]]:
         return set()
     if picture is None:
         return set()
-    colours = np.unique(picture.reshape(-1, 3), axis=0)
-    if (colours == colours[:, :1]).all():
+    if is_grey(picture):
         return {_BLACK}
-    if len(colours) > _MOST_COLOURS:
-        return set()
-    return {tuple(map(int, colour[::-1])) for colour in colours}
+    colours = count_colours(picture[..., ::-1])
+    return set(colours.counts) if colours.is_all else set()
 
 
 def _command(root: Path, options: str, place: str = "--in-place") -> str:

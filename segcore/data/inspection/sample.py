@@ -13,7 +13,7 @@ from segcore.data.header import read_header
 from segcore.data.inspection.ledger import digest_number
 from segcore.data.inspection.likeness import fingerprint
 from segcore.data.inspection.remedy import find_colours
-from segcore.data.label import is_blended, is_mask
+from segcore.data.label import MOST_CLASSES, is_blended, is_mask
 from segcore.data.listfile import Row
 from segcore.data.paths import printable
 from segcore.data.rowfile import RowFiles, check_sizes
@@ -25,7 +25,7 @@ SPECK_AREA = 9
 """A class with fewer pixels, less than 3 by 3, is more often a slip of the brush than an object."""
 
 _SMALL_SIDE = 16
-_MOST_CLASSES = 65536  # as many as a configuration can name
+_MOST_TINY = 64  # classes that are looked at one by one; noise has thousands
 _EXACT = 2**24  # numbers up to this are whole in float32
 
 
@@ -125,7 +125,7 @@ def _look_at_label(
             # without known classes every blended value would count as one
             files.check_values(label, name, 1)
         else:
-            files.check_values(label, name, _MOST_CLASSES)
+            files.check_values(label, name, MOST_CLASSES)
     except DataError as error:
         look.tell_error(name, error)
         return label
@@ -149,14 +149,25 @@ def _count(look: Look, name: str, label: np.ndarray, ignore_index: int) -> None:
     if look.classes.size == 1 and look.classes[0] == 0:
         look.tell("label-empty", name, f"{printable(name)}: holds nothing but background (0).")
         return
-    for number, pixels in zip(look.classes.tolist(), look.pixels.tolist(), strict=True):
-        if number and pixels < SPECK_AREA and _has_only_specks(label, number):
+    tiny = [
+        (number, pixels)
+        for number, pixels in zip(look.classes.tolist(), look.pixels.tolist(), strict=True)
+        if number and pixels < SPECK_AREA
+    ]
+    for number, pixels in tiny[:_MOST_TINY]:
+        if _has_only_specks(label, number):
             look.tell(
                 "tiny-objects",
                 name,
                 f"{printable(name)}: class {number} has {pixels} pixels, all of them specks in the "
                 "midst of another class.",
             )
+    if len(tiny) > _MOST_TINY:
+        look.tell(
+            "tiny-objects",
+            name,
+            f"{printable(name)}: {len(tiny)} classes have fewer than {SPECK_AREA} pixels.",
+        )
 
 
 def _histogram(label: np.ndarray) -> np.ndarray:
