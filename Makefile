@@ -2,27 +2,31 @@
 PYTHON ?= python3
 PADDLE ?= paddlepaddle==3.3.1
 VENV ?= .venv
-EXTRAS ?= cpu,safetensors,test,lint
 BIN := $(VENV)/bin
+# exactly what is installed, with the digest of each file; `make lock` writes it anew
+LOCK ?= requirements/$(subst ==,-,$(PADDLE)).txt
 PLUGINS := $(patsubst %/pyproject.toml,%,$(wildcard plugins/*/pyproject.toml))
+PROJECTS := . $(PLUGINS)
 DEMO ?= demo
 
 # What training, exporting and predicting rest on, and every model.
 MAIN_PATH := tests/engine tests/nn tests/tasks tests/export tests/inference \
     tests/faults/test_resume.py $(wildcard plugins/*/tests)
 
-.PHONY: setup demo test test-slow main-path lint wheels contract clean
+.PHONY: setup demo test test-slow main-path lint wheels contract lock clean
 
 setup: $(VENV)/.ready
 
-$(VENV)/.ready: pyproject.toml $(PLUGINS:=/pyproject.toml)
+$(VENV)/.ready: $(LOCK) pyproject.toml $(PLUGINS:=/pyproject.toml)
+	$(PYTHON) -c 'import sys; assert (3, 10) <= sys.version_info < (3, 14), "segcore needs Python 3.10 to 3.13: make PYTHON=python3.12"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet "$(PADDLE)" -e ".[$(EXTRAS)]" $(PLUGINS:%=-e %)
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement $(LOCK)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation $(PROJECTS:%=-e ./%)
+	$(BIN)/python -m pip check
 	touch $@
 
 demo: setup
-	PATH="$(abspath $(BIN)):$$PATH" DEMO="$(DEMO)" sh docs/demo.sh
+	PATH="$$(cd $(BIN) && pwd):$$PATH" DEMO="$(DEMO)" sh docs/demo.sh
 
 test: setup
 	$(BIN)/python -m pytest -m "not slow"
@@ -34,7 +38,7 @@ test-slow: setup
 #     make main-path PADDLE=paddlepaddle==2.6.2 PYTHON=python3.10
 main-path: OTHER = $(VENV)-$(subst ==,-,$(PADDLE))
 main-path:
-	$(MAKE) setup VENV=$(OTHER) EXTRAS=cpu,safetensors,test
+	$(MAKE) setup VENV=$(OTHER)
 	$(OTHER)/bin/python -m pytest -m "not slow" $(MAIN_PATH)
 
 lint: setup
@@ -45,13 +49,17 @@ lint: setup
 
 wheels: setup
 	rm -rf dist
-	for project in . $(PLUGINS); do \
-	    $(BIN)/python -m build --quiet --wheel --outdir dist $$project || exit 1; \
+	for project in $(PROJECTS); do \
+	    $(BIN)/python -m build --quiet --no-isolation --wheel --outdir dist $$project || exit 1; \
 	done
 
 # What users get: the wheels alone, in an empty environment, away from the checkout.
 contract: wheels
 	PYTHON="$(PYTHON)" PADDLE="$(PADDLE)" sh tests/contract/run.sh dist
+
+# Renew what `setup` installs: the newest version of everything, with each Paddle; and the lowest.
+lock:
+	PYTHON="$(PYTHON)" VENV="$(VENV)-lock" sh requirements/lock.sh
 
 clean:
 	rm -rf $(VENV) $(VENV)-* dist build $(DEMO)
