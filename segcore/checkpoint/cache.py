@@ -116,8 +116,11 @@ def fetch_to_cache(
 
 def _place(url: str) -> Path:
     """Name the file of `url` in the cache; what a server calls its file chooses no folder."""
-    digits = hashlib.sha256(url.encode()).hexdigest()[:16]
-    name = PurePosixPath(unquote(urlsplit(url).path)).name
+    digits = hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    try:
+        name = PurePosixPath(unquote(urlsplit(url).path)).name
+    except ValueError as error:
+        raise WeightsError(f"{shown_url(url)}: this is no address. Correct it.") from error
     return (
         cache_folder() / "weights" / digits / (_UNSAFE.sub("_", name)[-80:].lstrip(".") or "file")
     )

@@ -40,15 +40,11 @@ _LONGEST_PAUSE_S = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class DownloadRules:
-    """Limits of a download; `pause` waits between attempts.
-
-    A server that sends less than `min_bytes_per_s` over `web.timeout_s` counts as silent.
-    """
+    """Limits of a download, `web` of each attempt; `pause` waits between attempts."""
 
     web: WebRules = field(default_factory=WebRules)
     max_bytes: int = 4 * 2**30
     attempts: int = 6
-    min_bytes_per_s: float = 1024.0
     pause: Callable[[float], None] = time.sleep
 
 
@@ -219,7 +215,7 @@ class _Download:
         with storage_errors(self.part), self._progress(begun, total) as bar:
             descriptor = self.files.open(self.part, os.O_APPEND)
             try:
-                for piece in self._pieces(answer):
+                while piece := answer.read(_PIECE_BYTES):
                     received += len(piece)
                     if total is not None and received > total:
                         raise _WrongFileError(
@@ -238,19 +234,6 @@ class _Download:
             raise WebError(
                 f"the connection broke after {received} of {total} bytes", is_temporary=True
             )
-
-    def _pieces(self, answer: WebAnswer) -> Iterator[bytes]:
-        """Give what arrives. Raises WebError when it comes too slowly to be worth waiting for."""
-        window_s = self.rules.web.timeout_s
-        since, received = time.monotonic(), 0
-        while piece := answer.read(_PIECE_BYTES):
-            yield piece
-            received += len(piece)
-            passed_s = time.monotonic() - since
-            if passed_s > window_s:
-                if received < self.rules.min_bytes_per_s * passed_s:
-                    raise WebError("the server sends next to nothing", is_temporary=True)
-                since, received = time.monotonic(), 0
 
     def _limit(self) -> str:
         return f"{self.rules.max_bytes / 2**20:,.0f} MiB"

@@ -5,7 +5,9 @@
 - A redirection keeps the scheme, and leads to a public address or back to the same server: a server
   outside must not send us to one inside (loopback, private, link-local). That is looked at twice,
   when the name is resolved and once more at the connection that was made, before anything is sent.
-- A silent server is left after `timeout_s`. Proxies are taken from the environment as usual.
+- A server that keeps silent, sends next to nothing, or never comes to an end is left: every answer
+  has a time for its header, a lowest rate, and a time for the whole.
+- Proxies are taken from the environment as usual.
 
 The standard library does the talking. `requests` and `httpx` would bring ten packages, and follow
 redirections on their own, without the look at where they lead.
@@ -15,10 +17,12 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import ipaddress
 import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
@@ -33,15 +37,22 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _REDIRECTIONS = {301, 302, 303, 307, 308}
 _TEMPORARY = {408, 425, 429, 500, 502, 503, 504}
 _AGENT = "segcore"
+_OVERHEAD_BYTES = 2**20  # header fields of one answer
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebRules:
-    """What is allowed: the schemes, seconds of silence, and how many redirections."""
+    """What is allowed: the schemes, how many redirections, and what a server may take.
+
+    `timeout_s` are seconds of silence, and those until the header of the last redirection has come;
+    `min_bytes_per_s` must come on average over each `timeout_s`; `total_s` is for the whole answer.
+    """
 
     schemes: frozenset[str] = frozenset({"https"})
-    timeout_s: float = 30.0
     max_redirects: int = 5
+    timeout_s: float = 30.0
+    min_bytes_per_s: float = 1024.0
+    total_s: float = 6 * 3600.0
 
 
 class WebError(Exception):
@@ -65,20 +76,110 @@ class WebError(Exception):
         self.retry_after_s = retry_after_s
 
 
+class _Pace:
+    """The time that a server has for its answer, and how much it may send meanwhile.
+
+    The time limit of a socket is for each piece that arrives, so that a byte now and then would
+    keep it open for ever.
+    """
+
+    def __init__(self, rules: WebRules) -> None:
+        self._rules = rules
+        self._end = time.monotonic() + rules.timeout_s
+        self._left_bytes = _OVERHEAD_BYTES
+        self._since: float | None = None  # None until the body begins
+        self._received = 0
+
+    def begin_body(self) -> None:
+        """Note that the header has come: from here on the rate counts."""
+        self._since = time.monotonic()
+        self._end = self._since + self._rules.total_s
+
+    def expect(self, size: int) -> None:
+        """Allow `size` bytes of content, with what chunks and their trailers take besides."""
+        self._left_bytes = size + _OVERHEAD_BYTES
+
+    def next_timeout_s(self) -> float:
+        """Give how long to wait for the next piece. Raises WebError when the time is up."""
+        left_s = self._end - time.monotonic()
+        if left_s <= 0:
+            what = "no header came" if self._since is None else "the answer was not complete"
+            limit_s = self._rules.timeout_s if self._since is None else self._rules.total_s
+            raise WebError(f"{what} within {limit_s:g} s", is_temporary=True)
+        return min(left_s, self._rules.timeout_s)
+
+    def count(self, size: int) -> None:
+        """Note a piece that arrived. Raises WebError for next to nothing, and for far too much."""
+        self._left_bytes -= size
+        if self._left_bytes < 0:
+            raise WebError("the server sends header fields without end")
+        if self._since is None:
+            return
+        self._received += size
+        passed_s = time.monotonic() - self._since
+        if passed_s > self._rules.timeout_s:
+            if self._received < self._rules.min_bytes_per_s * passed_s:
+                raise WebError("the server sends next to nothing", is_temporary=True)
+            self._since, self._received = time.monotonic(), 0
+
+    def wrap(self, connection: socket.socket) -> Any:
+        """Give `connection` so that what is read from it keeps the pace."""
+        return _PacedSocket(connection, self)
+
+
+class _PacedSocket:
+    """A connected socket as `http.client` uses it."""
+
+    def __init__(self, connection: socket.socket, pace: _Pace) -> None:
+        self._connection = connection
+        self._pace = pace
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Give what arrives as a file."""
+        return io.BufferedReader(_PacedReader(self._connection, self._pace))
+
+
+class _PacedReader(io.RawIOBase):
+    """What arrives at a socket."""
+
+    def __init__(self, connection: socket.socket, pace: _Pace) -> None:
+        self._connection = connection
+        self._arriving = connection.makefile("rb", buffering=0)
+        self._pace = pace
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._connection.settimeout(self._pace.next_timeout_s())
+        size = self._arriving.readinto(buffer) or 0
+        self._pace.count(size)
+        return size
+
+    def close(self) -> None:
+        self._arriving.close()
+        super().close()
+
+
 class WebAnswer:
     """A server's answer, to be read piece by piece."""
 
-    def __init__(self, response: http.client.HTTPResponse) -> None:
+    def __init__(self, response: http.client.HTTPResponse, pace: _Pace) -> None:
         self.status = response.status
         self.headers: Message = response.headers
         self.declared_bytes: int | None = response.length
         self.is_chunked = bool(response.chunked)
         self._response = response
+        self._pace = pace
         # Read on to where the connection ends, to notice a server that sends more than it said.
         response.length = None
 
     def read(self, max_bytes: int) -> bytes:
         """Give what has arrived, at most `max_bytes`; empty at the end. Raises WebError."""
+        self._pace.expect(max_bytes)
         try:
             return self._response.read1(max_bytes)
         except (OSError, http.client.HTTPException, ValueError) as error:
@@ -111,13 +212,15 @@ def open_web(
     """
     rules = rules or WebRules()
     start = target = _checked(url, rules.schemes)
+    pace = _Pace(rules)
     for _ in range(rules.max_redirects + 1):
         is_inner_allowed = _origin(target) == _origin(start)
         if not is_inner_allowed:
             _refuse_inner_name(target)
         try:
-            with _send(target, rules, headers or {}, is_inner_allowed) as response:
-                yield WebAnswer(response)
+            with _send(target, pace, headers or {}, is_inner_allowed) as response:
+                pace.begin_body()
+                yield WebAnswer(response, pace)
                 return
         except HTTPError as error:
             with error:
@@ -155,17 +258,19 @@ def _redirected(error: HTTPError, current: SplitResult) -> SplitResult:
     if error.code not in _REDIRECTIONS or location is None:
         wait = error.headers.get("Retry-After", "")
         raise WebError(
-            f"the server answers {error.code} {error.reason}",
+            f"the server answers {error.code} {error.reason:.80}",
             status=error.code,
             is_temporary=error.code in _TEMPORARY,
             retry_after_s=float(wait) if wait.isascii() and wait.isdecimal() else None,
         ) from error
-    target = urljoin(current.geturl(), location)
+    target = location
     try:
+        target = urljoin(current.geturl(), location)
         return _checked(target, frozenset({current.scheme}))
-    except WebError as forbidden:
+    except (WebError, ValueError) as forbidden:
+        why = forbidden if isinstance(forbidden, WebError) else "this is no address"
         raise WebError(
-            f"the server redirects to {shown_url(target)}, which is not followed: {forbidden}"
+            f"the server redirects to {shown_url(target):.200}, which is not followed: {why}"
         ) from error
 
 
@@ -188,7 +293,7 @@ def _refuse_inner_name(parts: SplitResult) -> None:
     host = parts.hostname or ""
     try:
         found = socket.getaddrinfo(host, parts.port, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):
         return  # only a proxy may know this name; without one the connection fails and says so
     for *_, address in found:
         if not _is_public(str(address[0])):
@@ -209,7 +314,7 @@ def _is_proxied(parts: SplitResult) -> bool:
 
 
 def _send(
-    parts: SplitResult, rules: WebRules, headers: Mapping[str, str], is_inner_allowed: bool
+    parts: SplitResult, pace: _Pace, headers: Mapping[str, str], is_inner_allowed: bool
 ) -> http.client.HTTPResponse:
     """Ask one server. Raises HTTPError for every answer but a success, WebError otherwise."""
     guards_peer = not is_inner_allowed and not _is_proxied(parts)
@@ -218,11 +323,13 @@ def _send(
         def connect(self) -> None:
             super().connect()
             _guard(self, not guards_peer)
+            self.sock = pace.wrap(self.sock)
 
     class Secure(http.client.HTTPSConnection):
         def connect(self) -> None:
             super().connect()
             _guard(self, not guards_peer)
+            self.sock = pace.wrap(self.sock)
 
     class PlainHandler(request.HTTPHandler):
         def http_open(self, req: request.Request) -> http.client.HTTPResponse:
@@ -244,9 +351,9 @@ def _send(
         opener.add_handler(handler)
     opener.addheaders = []
     fields = {"User-Agent": _AGENT, "Accept-Encoding": "identity", **headers}
-    wanted = request.Request(parts._replace(fragment="").geturl(), headers=fields)  # noqa: S310  checked before
     try:
-        response: http.client.HTTPResponse = opener.open(wanted, timeout=rules.timeout_s)
+        wanted = request.Request(parts._replace(fragment="").geturl(), headers=fields)  # noqa: S310  checked before
+        response: http.client.HTTPResponse = opener.open(wanted, timeout=pace.next_timeout_s())
     except HTTPError:
         raise
     except (OSError, http.client.HTTPException, ValueError) as error:

@@ -9,7 +9,7 @@ from segcore.errors import DataError, OfflineError
 __all__ = ["fetch_image"]
 
 # cameras and servers of one's own network often speak http only, and images are no code
-_RULES = WebRules(schemes=frozenset({"http", "https"}))
+_RULES = WebRules(schemes=frozenset({"http", "https"}), total_s=600)
 _MAX_BYTES = 64 * 2**20
 
 

@@ -118,7 +118,10 @@ def _is_own_result(path: Path) -> bool:
 
 
 def _name_in_url(url: str) -> str:
-    stem = PurePosixPath(unquote(urlsplit(url).path)).stem
+    try:
+        stem = PurePosixPath(unquote(urlsplit(url).path)).stem
+    except ValueError:  # fetching it says that it is no address
+        return "image"
     # what a server calls its file must not choose a folder here
     return stem.replace("\\", "_").replace("/", "_").lstrip(".") or "image"
 
