@@ -155,7 +155,11 @@ class _PacedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         self._connection.settimeout(self._pace.next_timeout_s())
-        size = self._arriving.readinto(buffer) or 0
+        try:
+            size = self._arriving.readinto(buffer) or 0
+        except TimeoutError:
+            self._pace.next_timeout_s()  # says so where it was the last moment
+            raise
         self._pace.count(size)
         return size
 
