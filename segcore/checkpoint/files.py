@@ -27,6 +27,7 @@ __all__ = [
     "append",
     "digest_file",
     "finish_replacement",
+    "make_folders",
     "prepare_output",
     "replace_folder",
     "storage_errors",
@@ -38,6 +39,8 @@ __all__ = [
 Part: TypeAlias = bytes | Iterable[bytes]
 """The content of a file: bytes, or pieces of bytes that are made while they are written."""
 
+_MOST_LABEL_BYTES = 200  # of a name that another is made of, which may have 255
+_SIBLING = re.compile(r"\.(?:new|old)-(.+)-\d+-[0-9a-f]{8}\Z", re.DOTALL)
 _LEFTOVER = re.compile(r"\.(?:tmp|trash)-[\w-]+-\d+-[0-9a-f]{8}\Z")
 
 
@@ -244,24 +247,53 @@ def prepare_output(folder: Path, files: Files = DISK) -> None:
         ) from error
 
 
-def siblings(final: Path) -> tuple[Path, Path]:
-    """Name the folders that hold the new and the old content while `final` is being replaced."""
-    # best_model.new and .old are documented; elsewhere the dot keeps clear of users' own folders.
-    dot = "" if final.name == "best_model" else "."
-    return final.with_name(f"{dot}{final.name}.new"), final.with_name(f"{dot}{final.name}.old")
+def make_folders(folder: Path) -> None:
+    """Make `folder` and those above it, where they are missing.
+
+    Raises OutputError where a file stands in the way, and StorageError.
+    """
+    with storage_errors(folder):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise OutputError(
+                f"{folder}: a file stands where a folder is needed; name another output"
+            ) from error
+
+
+def replaced_by(name: str) -> str | None:
+    """Give the label of the folder that is being replaced, if `name` is that of a sibling of it."""
+    match = _SIBLING.match(name)
+    return match[1] if match else None
+
+
+def _label(final: Path) -> str:
+    name = final.name
+    is_long = len(os.fsencode(name)) > _MOST_LABEL_BYTES
+    return hashlib.sha256(os.fsencode(name)).hexdigest()[:16] if is_long else name
+
+
+def siblings(final: Path, files: Files = DISK) -> list[Path]:
+    """List the folders that hold content for `final` while it is replaced, new before old.
+
+    Their names are such as nobody else gives, so that no folder of the user's is taken for one.
+    """
+    try:
+        names = files.listdir(final.parent)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+    # sorted, so that those called .new-... come first
+    return [final.with_name(name) for name in names if replaced_by(name) == _label(final)]
 
 
 def finish_replacement(final: Path, files: Files = DISK) -> None:
     """Finish or undo a replacement of `final` that was cut short; do nothing if there was none."""
-    new, old = siblings(final)
-    if not final.exists():
-        # `new` gets its name only once it is complete and flushed, so it may be trusted.
-        for candidate in (new, old):
-            if candidate.exists():
-                files.replace(candidate, final)
-                files.sync(final.parent)
-                break
-    for rest in (new, old):
+    rests = siblings(final, files)
+    if rests and not final.exists():
+        # a new one gets its name only once it is complete and flushed, so it may be trusted
+        files.replace(rests.pop(0), final)
+        files.sync(final.parent)
+    for rest in rests:
         files.remove_tree(rest)
 
 
@@ -272,7 +304,7 @@ def install_folder(source: Path, final: Path, files: Files = DISK) -> None:
         files.replace(source, final)
         files.sync(final.parent)
         return
-    new, old = siblings(final)
+    new, old = (final.with_name(temporary_name(_label(final), kind)) for kind in ("new", "old"))
     try:
         files.replace(source, new)
         files.sync(final.parent)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 __all__ = ["RunFolder"]
 
+_OTHERS = {"run.id", "run.lock", "run.lock.held", "evaluations.csv"}
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -53,6 +55,13 @@ class RunFolder:
     def inference(self) -> Path:
         """The exported static graph of the best weights."""
         return self.best_model / "inference"
+
+    @property
+    def own_names(self) -> frozenset[str]:
+        """The names in the folder that belong to a training, which nothing else writes."""
+        files = (self.config, self.log, self.history, self.train_result)
+        folders = (self.checkpoints, self.best_model)
+        return frozenset(path.name for path in (*files, *folders)) | _OTHERS
 
     def holds_run(self) -> bool:
         """Say whether a training has written here."""

@@ -28,6 +28,7 @@ from segcore.checkpoint.files import (
     finish_replacement,
     install_folder,
     is_leftover,
+    replaced_by,
     siblings,
     storage_errors,
     temporary_name,
@@ -50,7 +51,10 @@ __all__ = ["BEST", "CHECKPOINTS", "CheckpointStore", "claim_run_id", "open_best"
 CHECKPOINTS = "checkpoints"
 BEST = "best_model"
 _STEP = re.compile(r"step-(0|[1-9]\d{0,17})\Z", re.ASCII)
-_REPLACED = re.compile(r"(?:best_model|\.(step-\d+|inference))\.(?:new|old)\Z", re.ASCII)
+_INFERENCE = "inference"
+# What earlier versions called the best model while it was replaced; a user may as well keep a copy
+# under such a name, so it is only ever given back its own.
+_OTHER_NAMES = ("best_model.new", "best_model.old")
 _READ_ATTEMPTS = 50
 _READ_ABSENCES = 5
 _READ_PAUSE_S = 0.01
@@ -168,20 +172,33 @@ class CheckpointStore:
                 for path in self._list(folder):
                     if is_leftover(path.name):
                         self._files.remove_tree(path)
-                    elif match := _REPLACED.match(path.name):
-                        self._finish(folder / (match[1] or BEST))
-                    else:
+                    elif self._is_replaced(replaced_by(path.name)):
+                        self._finish(folder / str(replaced_by(path.name)))
+                    elif not (path.name in _OTHER_NAMES and self._give_back(path)):
                         continue
                     concerned.append(path)
         return concerned
 
+    @staticmethod
+    def _is_replaced(name: str | None) -> bool:
+        return name in (BEST, _INFERENCE) or (name is not None and _STEP.match(name) is not None)
+
     def _finish(self, final: Path) -> None:
         step = _STEP.match(final.name)
-        for candidate in siblings(final):
+        for candidate in siblings(final, self._files):
             # An export has no manifest; there the name alone says that it is complete.
-            if final.name != "inference" and self._flaw(candidate, step and int(step[1])):
+            if final.name != _INFERENCE and self._flaw(candidate, step and int(step[1])):
                 self._files.remove_tree(candidate)
         finish_replacement(final, self._files)
+
+    def _give_back(self, path: Path) -> bool:
+        """Call `path` the best model where there is none and it is a complete one."""
+        final = self.run_dir / BEST
+        if path.parent != self.run_dir or final.exists() or self._flaw(path, None):
+            return False
+        self._files.replace(path, final)
+        self._files.sync(self.run_dir)
+        return True
 
     def _list(self, folder: Path) -> list[Path]:
         return [folder / name for name in self._files.listdir(folder)] if folder.is_dir() else []
@@ -341,8 +358,11 @@ def open_best(
 
 
 def _place_of(final: Path) -> Path:
-    # A killed training may have left the folder under one of its two other names.
-    return next((path for path in (final, *siblings(final)) if path.is_dir()), final)
+    # A killed training may have left the folder under another name.
+    if final.is_dir():
+        return final
+    others = (*siblings(final), *(final.with_name(name) for name in _OTHER_NAMES))
+    return next((path for path in others if path.is_dir()), final)
 
 
 def _read_generation(final: Path, files: Files) -> bytes | None:

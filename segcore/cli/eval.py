@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from segcore.cli.console import console_logging
+from segcore.cli.force import force_option
 
 __all__ = ["eval_command"]
 
@@ -42,6 +43,7 @@ __all__ = ["eval_command"]
 @click.option(
     "--fail-under", type=float, metavar="SCORE", help="Exit with 1 when the score is below this."
 )
+@force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def eval_command(
     model: Path,
@@ -55,6 +57,7 @@ def eval_command(
     batch_size: int | None,
     convention: str | None,
     fail_under: float | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Measure a run folder, a file of weights or an exported model on a dataset."""
@@ -70,6 +73,7 @@ def eval_command(
             device=device,
             runtime=runtime,
             num_workers=workers,
+            force=force,
             changes={key: value for key, value in changes.items() if value is not None},
         )
     click.echo(json.dumps(result, indent=2) if as_json else _table(result))

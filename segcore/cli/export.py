@@ -30,18 +30,22 @@ def export_command(run: Path, format_name: str, output: Path | None, as_json: bo
     # an unknown format is told from its name, before seconds of loading
     name = get_catalogue().exporters.find(format_name).spec.name
 
+    from segcore.checkpoint.ownership import Guard
     from segcore.devices.framework import require_paddle
+    from segcore.export.folder import find_stranger
     from segcore.export.write import write_export
     from segcore.inference.eager import create_task, load_network
     from segcore.inference.source import find_model
 
     require_paddle()
     found = find_model(run)
-    network = load_network(found.source)
-    task = create_task(found.source.config or found.config, found.class_names, found.task)
     if output is None:
         output = (run.parent if run.is_file() else run) / "export" / name
-    written = write_export(network, task, output, name)
+    guard = Guard([run, found.source.weights])
+    guard.check_folder(output, find_stranger)  # before the work, not after it
+    network = load_network(found.source)
+    task = create_task(found.source.config or found.config, found.class_names, found.task)
+    written = write_export(network, task, output, name, guard=guard)
     if as_json:
         click.echo(json.dumps({"format": name, "files": [str(path) for path in written]}, indent=2))
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from segcore.cli.force import force_option
 from segcore.cli.messages import printable, say
 from segcore.cli.offline import offline_option
 from segcore.errors import DataError, RequestError
@@ -59,6 +60,7 @@ def _parse_size(
 )  # fmt: skip
 @click.option("--weights", metavar="NAME", help="Published weights of MODEL, such as CITYSCAPES.")
 @offline_option
+@force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def predict_command(
     *,
@@ -73,6 +75,7 @@ def predict_command(
     score_threshold: float | None,
     annotations: Path | None,
     weights: str | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Predict what is in each INPUT (image, folder or URL) with MODEL.
@@ -104,7 +107,8 @@ def predict_command(
 
         ids = read_coco_ids(annotations)
         predictor.task.check_ids(ids)
-    results, failures = _predict_to(predictor, inputs, output, ids)
+    others = [path for path in (place if is_place else None, annotations) if path is not None]
+    results, failures = _predict_to(predictor, inputs, output, ids, others=others, force=force)
     if as_json:
         click.echo(json.dumps(results, indent=2))
     else:
@@ -116,21 +120,33 @@ def predict_command(
 
 
 def _predict_to(
-    predictor: Predictor, inputs: tuple[str, ...], output: Path, ids: CocoIds | None
+    predictor: Predictor,
+    inputs: tuple[str, ...],
+    output: Path,
+    ids: CocoIds | None,
+    *,
+    others: list[Path],
+    force: bool,
 ) -> tuple[list[dict[str, object]], int]:
-    """Predict everything and write the files; give the JSON forms and the number of failures."""
+    """Predict everything and write the files; give the JSON forms and the number of failures.
+
+    `others` are what the command reads besides images.
+    """
     from tqdm import tqdm
 
     from segcore.checkpoint.files import prepare_output
-    from segcore.inference.inputs import check_output_names, expand_inputs
-    from segcore.tasks.result import write_result
+    from segcore.checkpoint.ownership import Guard, is_unknown
+    from segcore.inference.inputs import expand_inputs
+    from segcore.inference.outputs import check_outputs
 
     images = list(expand_inputs(list(inputs)))
-    check_output_names(images)
-    if ids is not None:
-        _tell_what_is_not_numbered(ids, [image.source for image in images])
     if any(Path(text).resolve() == output.resolve() for text in inputs):
         raise RequestError(f"{output}: is an input as well; name another --output")
+    task = predictor.task
+    guard = Guard([*others, *(image.source for image in images)], force=force)
+    check_outputs(images, output, task.result_files(), task.folder_names, guard)
+    if ids is not None:
+        _tell_what_is_not_numbered(ids, [image.source for image in images])
     prepare_output(output)
     failures: list[DataError] = []
 
@@ -143,12 +159,13 @@ def _predict_to(
     # disable=None keeps quiet where there is no terminal
     with tqdm(total=len(images), unit="image", delay=_BAR_DELAY_S, disable=None) as bar:
         for result in predictor.predict(images, on_bad_image=note):
-            result.save_to_img(output)
-            result.save_to_json(output)
+            result.save_to_img(output, force=force)
+            result.save_to_json(output, force=force)
             results.append(result.json)
             bar.update()
-    for name, content in predictor.task.folder_files(results, ids).items():
-        write_result(output / name, json.dumps(content).encode())
+    for name, content in task.folder_files(results, ids).items():
+        data = json.dumps(content).encode()
+        guard.write_file(output / name, data, task.folder_names.get(name, is_unknown))
     return results, len(failures)
 
 

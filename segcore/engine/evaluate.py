@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segcore.checkpoint.files import prepare_output, write_atomic
+from segcore.checkpoint.files import prepare_output
+from segcore.checkpoint.ownership import EVALUATION_MARK, Guard, marked, marked_by
 from segcore.data.dataset import open_dataset
 from segcore.data.loader import Loader
 from segcore.data.sampler import Sampler
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "evaluate_model", "evaluation_loader"]
 
 log = logging.getLogger(__name__)
+
+_RESULT = "evaluate_result.json"
 
 
 def evaluate(
@@ -91,12 +94,14 @@ def evaluate_model(
     runtime: str = "auto",
     num_workers: int = 2,
     changes: Mapping[str, Any] | None = None,
+    force: bool = False,
 ) -> dict[str, Any]:
     """Measure the model at `path` on a split of the dataset at `data`.
 
     `path` is whatever `segcore.inference.source.find_model` knows. `changes` replace values of the
     section `eval` of the model's configuration. The result is also written to
-    `evaluate_result.json` in `output`, by default the folder of the model. Raises SegcoreError.
+    `evaluate_result.json` in `output`, by default the folder of the model; with `force` also in
+    place of somebody else's file. Raises SegcoreError.
     """
     from segcore.devices.select import select_device
     from segcore.discovery.catalogue import get_catalogue
@@ -115,6 +120,8 @@ def evaluate_model(
         }
     )
     folder = output or (path if path.is_dir() else path.parent)
+    file, guard = folder / _RESULT, Guard([path, data], force=force)
+    guard.check_file(file, marked_by(EVALUATION_MARK))
     prepare_output(folder)
     task_name = found.task or task_of(config, catalogue)
     dataset = _open_for(config, split, catalogue, path, task_name)
@@ -127,7 +134,7 @@ def evaluate_model(
         metrics = evaluate(session, task, _with_progress(loader))
     seconds = time.perf_counter() - begun
     sliding = config.eval.sliding
-    result = {
+    content = {
         "done_flag": True,
         "model_name": config.model.name,
         "model": str(path),
@@ -142,7 +149,8 @@ def evaluate_model(
         "score": metrics.get(config.eval.best),
         "metrics": metrics,
     }
-    write_atomic(folder / "evaluate_result.json", json.dumps(result, indent=2).encode())
+    result = marked(content, EVALUATION_MARK)
+    guard.write_file(file, json.dumps(result, indent=2).encode(), marked_by(EVALUATION_MARK))
     return result
 
 

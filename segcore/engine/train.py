@@ -14,6 +14,7 @@ from segcore import __version__
 from segcore.checkpoint import pdparams
 from segcore.checkpoint.files import write_atomic
 from segcore.checkpoint.lock import RunLock
+from segcore.checkpoint.ownership import Guard
 from segcore.checkpoint.runfolder import RunFolder
 from segcore.checkpoint.store import CheckpointStore, claim_run_id, open_best
 from segcore.checkpoint.weights import load_into
@@ -344,7 +345,8 @@ class _Run:
             source=str(self.folder.best_weights),
             model=self.config.model.name,
         )
-        exported = write_export(self.network, self.task, self.folder.inference)
+        guard = Guard(run=self.folder.path)
+        exported = write_export(self.network, self.task, self.folder.inference, guard=guard)
         result = describe_result(self.config, self.folder, state, exported)
         write_atomic(self.folder.train_result, json.dumps(result, indent=2).encode())
         log.info(

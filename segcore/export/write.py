@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from segcore.checkpoint.files import DISK, replace_folder, storage_errors, temporary_name
+from segcore.checkpoint.files import DISK, make_folders, storage_errors, temporary_name
 from segcore.checkpoint.manifest import MANIFEST, ExportManifest, digest_tree
+from segcore.checkpoint.ownership import Guard
 from segcore.errors import ExportError
+from segcore.export.folder import find_stranger
 
 if TYPE_CHECKING:
     import paddle
@@ -25,27 +27,34 @@ __all__ = ["evaluating", "write_export"]
 
 
 def write_export(
-    network: paddle.nn.Layer, task: Task, output: Path, format_name: str = "paddle"
+    network: paddle.nn.Layer,
+    task: Task,
+    output: Path,
+    format_name: str = "paddle",
+    *,
+    guard: Guard | None = None,
 ) -> list[Path]:
     """Export `network`, as training holds it, into the folder `output`; give the files there.
 
-    What `output` held before stays until the new export is complete and compared. A MANIFEST.json
-    beside the files has the digest of each. `network` keeps its weights and its mode. Raises
-    UnknownNameError for an unknown format, ExportError when the network cannot be exported,
-    StorageError when the folder cannot be written.
+    An earlier export in `output` stays until the new one is complete and compared; `guard` refuses
+    to replace anything else. A MANIFEST.json beside the files has the digest of each. `network`
+    keeps its weights and its mode. Raises UnknownNameError for an unknown format, OutputError,
+    ExportError when the network cannot be exported, and StorageError.
     """
+    guard = guard or Guard()
+    guard.check_folder(output, find_stranger)
     entry = task.catalogue.exporters.find(format_name)
     exporter: Exporter = entry.spec.load_target()()
     unfinished = output.with_name(temporary_name("export"))
+    make_folders(output.parent)
     with storage_errors(output):
-        output.parent.mkdir(parents=True, exist_ok=True)
         DISK.mkdir(unfinished)
     try:
         inference_network = task.inference_network(network)
         with evaluating(inference_network), storage_errors(output):
             written = exporter.export(inference_network, task, unfinished)
             _write_manifest(unfinished, entry, task.config.model.name)
-        replace_folder(unfinished, output)
+        guard.replace_folder(unfinished, output, find_stranger)
     finally:
         DISK.remove_tree(unfinished)
     return [output / path.name for path in (*written, Path(MANIFEST))]

@@ -11,22 +11,22 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 
+from segcore.checkpoint.ownership import marked_by, read_head
 from segcore.checkpoint.web import is_url
 from segcore.config.schema import DataConfig
 from segcore.data.decode import decode_image
 from segcore.data.paths import printable, read_file
-from segcore.errors import DataError, ImageError, OutputError, RequestError
+from segcore.errors import DataError, ImageError, RequestError
 from segcore.inference.download import fetch_image
 from segcore.inference.result import LABEL_MARK
-from segcore.tasks.result import OVERLAY_MARK
+from segcore.tasks.result import OVERLAY_MARK, array_name, array_source
 
-__all__ = ["ImageInput", "PredictInput", "check_output_names", "expand_inputs"]
+__all__ = ["ImageInput", "PredictInput", "expand_inputs"]
 
 PredictInput: TypeAlias = "str | Path | np.ndarray | Iterable[str | Path | np.ndarray]"
 
 _SUFFIXES = {".bmp", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"}
-_MARKS = (LABEL_MARK.encode(), OVERLAY_MARK.encode())
-_MARK_WITHIN_BYTES = 1024  # the marks stand before the pixels
+_is_result = marked_by(LABEL_MARK, OVERLAY_MARK)
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def expand_inputs(given: PredictInput, first_position: int = 0) -> Iterator[Imag
     items = [given] if isinstance(given, str | Path | np.ndarray) else given
     for position, item in enumerate(items, first_position):
         if isinstance(item, np.ndarray):
-            yield ImageInput(f"array_{position}", f"array {position}", item)
+            yield ImageInput(array_name(position), array_source(position), item)
         elif isinstance(item, str) and is_url(item):
             yield ImageInput(_name_in_url(item), item, item)
         elif isinstance(item, str | Path):
@@ -70,22 +70,6 @@ def expand_inputs(given: PredictInput, first_position: int = 0) -> Iterator[Imag
                 f"input {position} is of type {type(item).__name__}: give a path, a URL, a folder, "
                 "an array (H, W, 3) of uint8 in RGB order, or a list of these"
             )
-
-
-def check_output_names(inputs: Iterable[ImageInput]) -> None:
-    """Raise OutputError when two inputs would write the same files, naming both.
-
-    Names that differ in case only count as the same, since some file systems think so.
-    """
-    seen: dict[str, str] = {}
-    for image in inputs:
-        key = image.name.casefold()
-        if key in seen:
-            raise OutputError(
-                f"{printable(seen[key])} and {printable(image.source)} would both write "
-                f"{printable(image.name)}.png: rename one, or predict them into different folders"
-            )
-        seen[key] = image.source
 
 
 def _expand_path(path: Path) -> Iterator[ImageInput]:
@@ -99,22 +83,13 @@ def _expand_path(path: Path) -> Iterator[ImageInput]:
         folders.sort()
         for name in sorted(names):
             file = Path(folder, name)
-            if file.suffix.lower() in _SUFFIXES and not _is_own_result(file):
+            if file.suffix.lower() in _SUFFIXES and not _is_result(read_head(file)):
                 found = True
                 yield ImageInput(str(file.relative_to(path).with_suffix("")), str(file), file)
     if not found:
         raise DataError(
             f"{printable(path)}: no image in this folder ({', '.join(sorted(_SUFFIXES))})"
         )
-
-
-def _is_own_result(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(_MARK_WITHIN_BYTES)
-    except OSError:
-        return False  # reading it will say what is wrong
-    return any(mark in head for mark in _MARKS)
 
 
 def _name_in_url(url: str) -> str:

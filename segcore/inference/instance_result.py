@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from segcore.checkpoint.ownership import marked
 from segcore.data.overlay import rgb_of
 from segcore.data.view.font import Font
-from segcore.tasks.result import Result
+from segcore.tasks.result import OVERLAY_MARK, RESULT_MARK, Result
 from segcore.tasks.rle import decode_mask, rle_area, rle_box, rle_json
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class InstanceResult(Result):
     `palette` (classes, 3) uint8 colours the objects by their classes; without one every object has
     a colour of its own.
     """
+
+    picture_marks: ClassVar = {"_overlay.jpg": OVERLAY_MARK}
 
     name: str
     source: str
@@ -68,7 +71,7 @@ class InstanceResult(Result):
     def json(self) -> dict[str, Any]:
         """The source, the size, and each object with its box x, y, width, height and COCO's RLE."""
         height, width = self.detections.size
-        return {
+        content = {
             "source": self.source,
             "width": width,
             "height": height,
@@ -91,6 +94,7 @@ class InstanceResult(Result):
                 )
             ],
         }
+        return marked(content, RESULT_MARK)
 
     @cached_property
     def img(self) -> Image.Image:

@@ -6,12 +6,13 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from segcore.checkpoint.ownership import marked
 from segcore.data.overlay import draw_overlay
-from segcore.tasks.result import Result
+from segcore.tasks.result import OVERLAY_MARK, RESULT_MARK, Result
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,6 +35,8 @@ class SegmentationResult(Result):
     without suffix; `source` is where the image came from. `class_names` may be shorter than the
     number of classes, where an exported model does not name them.
     """
+
+    picture_marks: ClassVar = {".png": LABEL_MARK, "_overlay.jpg": OVERLAY_MARK}
 
     name: str
     source: str
@@ -67,7 +70,7 @@ class SegmentationResult(Result):
         height, width = self.label_map.shape
         counts = np.bincount(self.label_map.reshape(-1))
         present = np.flatnonzero(counts)
-        return {
+        content = {
             "source": self.source,
             "width": width,
             "height": height,
@@ -82,6 +85,7 @@ class SegmentationResult(Result):
                 for number in present
             ],
         }
+        return marked(content, RESULT_MARK)
 
     @cached_property
     def img(self) -> Image.Image:

@@ -9,9 +9,10 @@ from typing import Any
 
 from segcore.errors import RequestError
 
-__all__ = ["CocoIds", "coco_rows"]
+__all__ = ["CocoIds", "coco_rows", "is_coco_results"]
 
 _SHOWN = 3
+_ROWS = re.compile(rb'\[(?:\]\Z|\{"image_id": \d+, "file_name": ")')
 
 
 @dataclass(frozen=True)
@@ -102,3 +103,8 @@ def coco_rows(results: Sequence[Mapping[str, Any]], ids: CocoIds | None) -> list
         if number is not None
         for found in result["instances"]
     ]
+
+
+def is_coco_results(head: bytes) -> bool:
+    """Say whether a file that begins so holds rows as `coco_rows` makes them, or none."""
+    return _ROWS.match(head) is not None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import paddle
 from paddle import nn
 
 from segcore.errors import ConfigError, DataError, ExportError
-from segcore.tasks.coco_results import CocoIds, coco_rows
+from segcore.tasks.coco_results import CocoIds, coco_rows, is_coco_results
 from segcore.tasks.instance_batch import (
     SIZE_DIVISOR,
     InstanceBatch,
@@ -62,6 +62,7 @@ class InstanceTask(Task):
     """
 
     name = "instance"
+    folder_names: ClassVar = {COCO_RESULTS: is_coco_results}
     collate = staticmethod(collate_instances)
 
     def __init__(self, config: Config, class_names: Sequence[str], catalogue: Catalogue) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from segcore.checkpoint.files import storage_errors, write_atomic
+from segcore.checkpoint.ownership import Guard, Recogniser, file_key, is_unknown, marked_by
 from segcore.errors import OutputError
 
 if TYPE_CHECKING:
@@ -20,12 +22,23 @@ if TYPE_CHECKING:
 
     from segcore.config.schema import PredictConfig
 
-__all__ = ["OVERLAY_MARK", "Predicted", "Result", "write_result"]
+__all__ = [
+    "OVERLAY_MARK",
+    "RESULT_MARK",
+    "Predicted",
+    "Result",
+    "array_name",
+    "array_source",
+]
 
 OVERLAY_MARK = "segcore overlay"
-"""A mark in the files themselves, by which a later run knows them from photographs."""
+RESULT_MARK = "segcore predict"
+"""Marks in the files themselves, by which a later call knows them from photographs and the like."""
 _JPEG_QUALITY = 92
 _PICTURES = {".jpg", ".jpeg", ".png"}
+_ARRAY = re.compile(r"array \d+\Z")
+_sources: dict[int, int] = {}
+"""Hashes of which image's results this process wrote under which name, as there may be millions."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +66,9 @@ class Result(ABC):
     """The result of one image: something to read, to look at and to go on with."""
 
     name: str
+    source: str
+    picture_marks: ClassVar[Mapping[str, str]] = {}
+    """The marks of `pictures`, by what is added to the name; what carries them may be replaced."""
 
     @cached_property
     @abstractmethod
@@ -85,36 +101,92 @@ class Result(ABC):
         """Print the JSON form."""
         print(json.dumps(self.json, indent=2))  # noqa: T201 - printing is what it is for
 
-    def save_to_img(self, path: str | Path) -> list[Path]:
+    def save_to_img(self, path: str | Path, *, force: bool = False) -> list[Path]:
         """Write pictures; give their paths.
 
         Into a folder go all `pictures`, each as `<name>` with its own end; a path that ends in
-        .jpg, .jpeg or .png gets `img` alone. Raises StorageError.
+        .jpg, .jpeg or .png gets `img` alone. Results of arrays, which have no name of their own,
+        get the next number that is free in the folder.
+
+        Earlier results of the same kind are replaced, and files of others with `force`. Raises
+        OutputError, before anything is written, where the image that was predicted, somebody's
+        file or the result of another image stands there, and StorageError.
         """
         target = Path(path)
+        guard = Guard([self.source], force=force)
         if target.suffix.lower() in _PICTURES and not target.is_dir():
-            return [write_result(target, self.encode_picture(target.suffix.lower()))]
-        return [
-            write_result(target / f"{self.name}{end}", data)
-            for end, data in self.pictures().items()
-        ]
+            data = self.encode_picture(target.suffix.lower())
+            return [guard.write_file(target, data, marked_by(OVERLAY_MARK))]
+        stem, known = self._stem_in(target), self.recognisers()
+        files = {target / f"{stem}{end}": (end, data) for end, data in self.pictures().items()}
+        for file, (end, _) in files.items():
+            guard.check_file(file, known.get(end, is_unknown))
+        for file, (end, data) in files.items():
+            guard.write_file(file, data, known.get(end, is_unknown))
+        self._claim(target)
+        return list(files)
 
-    def save_to_json(self, path: str | Path) -> Path:
-        """Write the JSON form to a path that ends in .json, or into a folder as `<name>.json`."""
+    def save_to_json(self, path: str | Path, *, force: bool = False) -> Path:
+        """Write the JSON form to a path that ends in .json, or into a folder as `<name>.json`.
+
+        What stands there is treated, and OutputError raised, as by `save_to_img`.
+        """
         target = Path(path)
-        if target.suffix.lower() != ".json" or target.is_dir():
-            target = target / f"{self.name}.json"
-        return write_result(target, (json.dumps(self.json, indent=2) + "\n").encode())
+        data = (json.dumps(self.json, indent=2) + "\n").encode()
+        guard, is_ours = Guard([self.source], force=force), marked_by(RESULT_MARK)
+        if target.suffix.lower() == ".json" and not target.is_dir():
+            return guard.write_file(target, data, is_ours)
+        file = guard.write_file(target / f"{self._stem_in(target)}.json", data, is_ours)
+        self._claim(target)
+        return file
+
+    @classmethod
+    def recognisers(cls) -> dict[str, Recogniser]:
+        """Give what knows earlier files of a folder of results, by what is added to the name."""
+        ends = {end: marked_by(mark) for end, mark in cls.picture_marks.items()}
+        return {**ends, ".json": marked_by(RESULT_MARK)}
+
+    def _stem_in(self, folder: Path) -> str:
+        """Give the name of this result in `folder`, which is that of no other result there."""
+        if not _ARRAY.match(self.source):
+            key, source = self._identity(folder)
+            if _sources.get(key, source) != source:
+                raise OutputError(
+                    f"{folder / self.name}: another image of that name has its results there, and "
+                    f"those of {self.source} would replace them. Save these to another folder, or "
+                    "give the path of the file. Nothing was written."
+                )
+            return self.name
+        place = os.path.realpath(folder)
+        if place not in self._stems:
+            number, ends = int(self.name.rpartition("_")[2]), self.recognisers()
+            while any(os.path.lexists(f"{place}/{array_name(number)}{end}") for end in ends):
+                number += 1
+            self._stems[place] = array_name(number)
+        return self._stems[place]
+
+    def _claim(self, folder: Path) -> None:
+        """Remember that the name of this result is taken in `folder`."""
+        if not _ARRAY.match(self.source):
+            key, source = self._identity(folder)
+            _sources[key] = source
+
+    def _identity(self, folder: Path) -> tuple[int, int]:
+        """Give numbers for the place of this result in `folder`, and for its image."""
+        place = os.path.realpath(folder)
+        return hash((place, file_key(self.name))), hash(os.path.realpath(self.source))
+
+    @cached_property
+    def _stems(self) -> dict[str, str]:
+        """The names that an array got, by folder."""
+        return {}
 
 
-def write_result(path: Path, data: bytes) -> Path:
-    """Write `data` to `path`, in one step, and make the folders above it; give `path`."""
-    with storage_errors(path.parent):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise OutputError(
-                f"{path.parent}: a file stands where a folder is needed; name another output"
-            ) from error
-    write_atomic(path, data)
-    return path
+def array_name(position: int) -> str:
+    """Give the name of the results of an array, which folders of results may change."""
+    return f"array_{position}"
+
+
+def array_source(position: int) -> str:
+    """Say where the image at `position` is from, where it is an array."""
+    return f"array {position}"

@@ -15,16 +15,18 @@ from segcore.config.shared import shared_values
 from segcore.discovery.build import build_component
 from segcore.errors import ConfigError, RequestError
 from segcore.tasks.agreement import disagreement
+from segcore.tasks.result import Result
 from segcore.tasks.sample import Sample
 
 if TYPE_CHECKING:
     import paddle
 
+    from segcore.checkpoint.ownership import Recogniser
     from segcore.config.schema import Config
     from segcore.discovery.catalogue import Catalogue
     from segcore.protocols import InferenceSession, Metric
     from segcore.tasks.coco_results import CocoIds
-    from segcore.tasks.result import Predicted, Result
+    from segcore.tasks.result import Predicted
 
 __all__ = ["Task"]
 
@@ -38,6 +40,8 @@ class Task(ABC):
     """
 
     name: ClassVar[str]
+    folder_names: ClassVar[Mapping[str, Recogniser]] = {}
+    """The names in `folder_files`, each with what knows an earlier file from one of others."""
 
     def __init__(self, config: Config, class_names: Sequence[str], catalogue: Catalogue) -> None:
         self.config = config
@@ -112,6 +116,13 @@ class Task(ABC):
         of: Any = self.catalogue.tasks.find(self.name).spec.load_result()
         result: Result = of(prediction, predicted)
         return result
+
+    def result_files(self) -> Mapping[str, Recogniser]:
+        """Give what knows earlier files of results, by what they add to the name of an image."""
+        of: Any = self.catalogue.tasks.find(self.name).spec.load_result()
+        kind: Any = of if isinstance(of, type) else getattr(of, "__self__", Result)
+        found: Mapping[str, Recogniser] = kind.recognisers()
+        return found
 
     def check_ids(self, ids: CocoIds) -> None:
         """Raise RequestError unless results can be written with the ids of a COCO file."""

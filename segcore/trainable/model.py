@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
+from segcore.checkpoint.ownership import Guard
 from segcore.checkpoint.runfolder import RunFolder
 from segcore.config.merge import DEFAULT
 from segcore.config.problem import raise_problems
@@ -375,14 +376,15 @@ class TrainableModel:
     def export(self, save_dir: str | Path, format_name: str = "paddle") -> list[Path]:
         """Export the network as `segcore export` does into the folder `save_dir`; give the files.
 
-        Raises SegcoreError.
+        An earlier export there is replaced, and nothing else. Raises SegcoreError.
         """
         from segcore.export.write import write_export
         from segcore.inference.eager import load_network
 
         model = self._opened()
+        guard = Guard([model.found.source.weights])
         network = load_network(model.found.source)
-        return write_export(network, model.task, Path(save_dir), format_name)
+        return write_export(network, model.task, Path(save_dir), format_name, guard=guard)
 
     def export_inference_model(self, save_dir: str | Path) -> None:
         """Export the network for inference, by the name that PaddleX has for it."""

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from segcore.checkpoint.ownership import Guard, marked_by
 from segcore.data.palette import class_palette
 from segcore.errors import RequestError
-from segcore.tasks.result import Result, write_result
+from segcore.tasks.result import OVERLAY_MARK, Result
 
 if TYPE_CHECKING:
     from segcore.trainable.instance import InstancePrediction
@@ -78,5 +79,7 @@ def _shown(
     if name.suffix.lower() not in _PICTURES:
         name = name.with_suffix(".jpg")
     path = Path(save_dir) / f"visualize_{name.name}"
-    write_result(path, drawn.encode_picture(name.suffix.lower()))
+    inputs = [] if isinstance(image, np.ndarray) else [image]
+    data = drawn.encode_picture(name.suffix.lower())
+    Guard(inputs).write_file(path, data, marked_by(OVERLAY_MARK))
     return None

@@ -101,16 +101,24 @@ def test_an_error_while_replacing_leaves_one_of_the_two_folders(tmp_path):
 
 def test_replacing_keeps_clear_of_folders_of_the_user(tmp_path):
     final = make_folder(tmp_path / "model", "old")
-    make_folder(tmp_path / "model.old", "precious")
-    make_folder(tmp_path / "model.new", "precious too")
+    names = ("model.old", "model.new", ".model.old", ".model.new", ".old-model", ".new-model-1-z")
+    for name in names:
+        make_folder(tmp_path / name, name)
     replace_folder(make_folder(tmp_path / "fresh", "new"), final)
-    assert (tmp_path / "model.old" / "x").read_text() == "precious"
-    assert (tmp_path / "model.new" / "x").read_text() == "precious too"
+    finish_replacement(final)
+    assert [(tmp_path / name / "x").read_text() for name in names] == list(names)
+
+
+def test_a_folder_with_the_longest_name_is_replaced(tmp_path):
+    final = make_folder(tmp_path / ("n" * 255), "old")
+    replace_folder(make_folder(tmp_path / "fresh", "new"), final)
+    assert (final / "x").read_text() == "new"
+    assert names_in(tmp_path) == [final.name]
 
 
 def test_the_next_replacement_finishes_one_that_was_cut_short(tmp_path):
-    make_folder(tmp_path / ".model.new", "newer")
-    make_folder(tmp_path / ".model.old", "old")
+    make_folder(tmp_path / temporary_name("model", "new"), "newer")
+    make_folder(tmp_path / temporary_name("model", "old"), "old")
     finish_replacement(tmp_path / "model")
     assert names_in(tmp_path) == ["model"]
     assert (tmp_path / "model" / "x").read_text() == "newer"

@@ -5,7 +5,7 @@ import paddle
 import pytest
 
 from segcore.devices.cpu import CPU
-from segcore.errors import ExportError
+from segcore.errors import ExportError, OutputError
 from segcore.export.write import write_export
 from segcore.inference.paddle import PaddleInference
 from segcore.protocols import ModelSource
@@ -52,11 +52,62 @@ def test_a_network_in_training_stays_in_training(network, task, tmp_path):
 
 def test_a_folder_of_an_earlier_export_is_replaced_whole(network, task, tmp_path):
     output = tmp_path / "inference"
-    output.mkdir()
-    (output / "leftover.bin").write_bytes(b"old")
+    write_export(network, task, output)
+    (output / "evaluate_result.json").write_text('{"written_by": "segcore eval"}')
+    before = output.stat().st_ino
     written = write_export(network, task, output)
     assert sorted(output.iterdir()) == sorted(written)
+    assert output.stat().st_ino != before
     assert [path.name for path in tmp_path.iterdir()] == ["inference"]
+
+
+def test_an_export_leaves_the_folder_of_somebody_else_alone(network, task, tmp_path):
+    output = tmp_path / "inference"
+    output.mkdir()
+    (output / "thesis.txt").write_bytes(b"mine")
+    with pytest.raises(OutputError, match=r"holds thesis\.txt"):
+        write_export(network, task, output)
+    assert [path.name for path in tmp_path.rglob("*")] == ["inference", "thesis.txt"]
+
+
+def test_what_comes_into_the_folder_during_an_export_stays(network, task, tmp_path, monkeypatch):
+    output = tmp_path / "inference"
+    write_export(network, task, output)
+    wrapped = task.inference_network
+
+    def wrap_and_write(network):
+        (output / "notes.txt").write_text("mine")
+        return wrapped(network)
+
+    monkeypatch.setattr(task, "inference_network", wrap_and_write)
+    with pytest.raises(OutputError, match=r"holds notes\.txt"):
+        write_export(network, task, output)
+    assert (output / "notes.txt").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["inference"]
+
+
+def remove_manifest(output):
+    (output / "MANIFEST.json").unlink()
+
+
+def edit_description(output):
+    with (output / "inference.yml").open("a") as file:
+        file.write("# mine\n")
+
+
+def add_link(output):
+    (output / "link").symlink_to(output / "inference.yml")
+
+
+@pytest.mark.parametrize("change", [remove_manifest, edit_description, add_link])
+def test_an_export_of_others_or_with_changes_is_not_replaced(network, task, tmp_path, change):
+    output = tmp_path / "inference"
+    write_export(network, task, output)
+    change(output)
+    before = sorted(output.iterdir())
+    with pytest.raises(OutputError, match="not, or no longer, what this command wrote"):
+        write_export(network, task, output)
+    assert sorted(output.iterdir()) == before
 
 
 def test_a_network_that_cannot_be_traced_leaves_the_earlier_export(network, task, tmp_path):

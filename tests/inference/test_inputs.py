@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from segcore.config.schema import DataConfig
-from segcore.errors import DataError, ImageError, OutputError, RequestError
-from segcore.inference.inputs import check_output_names, expand_inputs
+from segcore.errors import DataError, ImageError, RequestError
+from segcore.inference.inputs import expand_inputs
 from segcore.inference.result import SegmentationResult
 
 
@@ -129,16 +129,3 @@ def test_a_file_that_vanished_is_told_by_name(stripes, save_image, tmp_path):
     path.unlink()
     with pytest.raises(DataError, match=r"a\.png: cannot be read"):
         image.load(DataConfig())
-
-
-@pytest.mark.parametrize("pair", [("a.jpg", "a.png"), ("x/a.png", "y/a.png"), ("A.png", "b/a.png")])
-def test_two_inputs_with_one_output_name_are_refused(stripes, save_image, tmp_path, pair):
-    paths = [save_image(stripes, tmp_path / name) for name in pair]
-    with pytest.raises(OutputError, match="would both write"):
-        check_output_names(expand_inputs(paths))
-
-
-def test_a_folder_keeps_its_tree_so_equal_names_in_it_are_fine(stripes, save_image, tmp_path):
-    for name in ("x/a.png", "y/a.png"):
-        save_image(stripes, tmp_path / name)
-    check_output_names(expand_inputs(tmp_path))

@@ -18,6 +18,7 @@ def result(stripes, stripe_classes):
 
 def test_the_json_form_says_how_much_each_class_covers(result):
     assert result.json == {
+        "written_by": "segcore predict",
         "source": "in/sub/a.jpg",
         "width": 24,
         "height": 16,
