@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import re
 import secrets
+import socket
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
+from segcore.checkpoint.process import birth, machine, namespace
 from segcore.errors import OutputError, StorageError
 
 __all__ = [
@@ -40,8 +43,14 @@ Part: TypeAlias = bytes | Iterable[bytes]
 """The content of a file: bytes, or pieces of bytes that are made while they are written."""
 
 _MOST_LABEL_BYTES = 200  # of a name that another is made of, which may have 255
-_SIBLING = re.compile(r"\.(?:new|old)-(.+)-\d+-[0-9a-f]{8}\Z", re.DOTALL)
-_LEFTOVER = re.compile(r"\.(?:tmp|trash)-[\w-]+-\d+-[0-9a-f]{8}\Z")
+# .KIND-LABEL-PID-PLACEBIRTHRANDOM, with eight digits for each of the last three
+_SIBLING = re.compile(r"\.(?:new|old)-(.+)-\d+-[0-9a-f]{24}\Z", re.DOTALL)
+_LEFTOVER = re.compile(r"\.(?:tmp|trash)-[\w-]+-\d+-(?:[0-9a-f]{8}|[0-9a-f]{24})\Z")
+_OWNER = re.compile(r"\.[a-z]+-[\w-]+-(\d{1,10})-([0-9a-f]{8})([0-9a-f]{8})[0-9a-f]{8}\Z")
+
+# what this process has under temporary names, and folders that it has swept
+_unfinished: set[Path] = set()
+_swept: set[Path] = set()
 
 
 class Files:
@@ -52,6 +61,10 @@ class Files:
 
     def open(self, path: Path, flags: int = os.O_EXCL) -> int:
         """Create `path` for writing and give its descriptor; it must not exist already."""
+        if is_leftover(path.name):
+            if path.parent not in _swept:
+                self._sweep(path.parent)
+            _unfinished.add(path)
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o666)
 
     def write(self, descriptor: int, data: bytes | memoryview) -> int:
@@ -77,18 +90,24 @@ class Files:
     def replace(self, source: Path, target: Path) -> None:
         """Rename `source` to `target` in one step."""
         source.replace(target)
+        _unfinished.discard(source)
 
     def unlink(self, path: Path) -> None:
         """Remove a file."""
         path.unlink()
+        _unfinished.discard(path)
 
     def mkdir(self, path: Path) -> None:
         """Create a folder, which must not exist already."""
+        if is_leftover(path.name):
+            self._sweep(path.parent)
+            _unfinished.add(path)
         path.mkdir()
 
     def rmdir(self, path: Path) -> None:
         """Remove an empty folder."""
         path.rmdir()
+        _unfinished.discard(path)
 
     def listdir(self, path: Path) -> list[str]:
         """List the names in a folder, sorted."""
@@ -141,18 +160,62 @@ class Files:
                 self.sync_tree(path / name)
         self.sync(path)
 
+    def _sweep(self, folder: Path) -> None:
+        """Remove from `folder` what processes that are dead by now left unfinished."""
+        _swept.add(folder)
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if is_leftover(entry.name)]
+            for path in (folder / name for name in names if is_abandoned(name)):
+                if path not in _unfinished:
+                    with contextlib.suppress(OSError):
+                        self.remove_tree(path)
+
 
 DISK = Files()
 
 
 def temporary_name(label: str, kind: str = "tmp") -> str:
-    """Make a name that nobody else uses, and that `is_leftover` knows again."""
-    return f".{kind}-{label}-{os.getpid()}-{secrets.token_hex(4)}"
+    """Make a name that nobody else uses, and that tells whose it is.
+
+    What has such a name is removed when this process is ended by a signal, or else by whoever makes
+    the next one in the same folder, once this process is dead. `is_leftover` knows it again.
+    """
+    return f".{kind}-{label}-{os.getpid()}-{_owner(os.getpid())}{secrets.token_hex(4)}"
 
 
 def is_leftover(name: str) -> bool:
     """Say whether `name` was made by `temporary_name`, so that nothing of the user's is removed."""
     return _LEFTOVER.match(name) is not None
+
+
+def is_abandoned(name: str) -> bool:
+    """Say whether nobody works any more on what has this temporary name.
+
+    Its maker is this process, which works on nothing else, or ran here and is provably dead.
+    """
+    match = _OWNER.match(name)
+    if match is None or match[2] != _digits(socket.gethostname(), namespace()):
+        return False
+    pid = int(match[1])
+    return pid == os.getpid() or match[3] != _digits(machine(), birth(pid))
+
+
+@functools.lru_cache(maxsize=1)
+def _owner(pid: int) -> str:
+    return _digits(socket.gethostname(), namespace()) + _digits(machine(), birth(pid))
+
+
+def _digits(*facts: str) -> str:
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:8]
+
+
+def remove_own_leftovers() -> None:
+    """Remove what this process has under temporary names, before it ends in the midst of work."""
+    for path in sorted(_unfinished):
+        if f"-{os.getpid()}-" not in path.name:
+            continue  # a forked process inherits the names of its parent's
+        with contextlib.suppress(OSError):
+            DISK.remove_tree(path)
 
 
 @contextlib.contextmanager

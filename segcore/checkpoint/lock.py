@@ -24,6 +24,7 @@ from types import TracebackType
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from segcore.checkpoint.files import prepare_output, temporary_name
+from segcore.checkpoint.process import birth, machine
 from segcore.errors import OutputError, RunLockedError
 
 __all__ = ["Holder", "RunLock", "waiting_lock"]
@@ -53,9 +54,9 @@ class Holder(BaseModel):
         """Describe this process."""
         return cls(
             host=socket.gethostname(),
-            boot=_boot(),
+            boot=machine(),
             pid=os.getpid(),
-            birth=_birth(os.getpid()),
+            birth=birth(os.getpid()),
             started=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
             token=secrets.token_hex(8),
         )
@@ -63,32 +64,15 @@ class Holder(BaseModel):
     @property
     def is_here(self) -> bool:
         """Whether it is a process of this machine since its last start, as far as we can see."""
-        return (self.host, self.boot) == (socket.gethostname(), _boot())
+        return (self.host, self.boot) == (socket.gethostname(), machine())
 
     @property
     def is_dead(self) -> bool:
         """Whether the process provably does not run any more."""
-        return self.is_here and _birth(self.pid) != self.birth
+        return self.is_here and birth(self.pid) != self.birth
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.started}"
-
-
-def _boot() -> str:
-    # The process namespace belongs to it: a container sees only the numbers of its own.
-    with contextlib.suppress(OSError):
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
-    return ""
-
-
-def _birth(pid: int) -> str:
-    """Give the start time of a process in clock ticks since boot, or "" if there is none."""
-    with contextlib.suppress(OSError):
-        # The second field, the command, may hold spaces and parentheses of its own.
-        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-        return "" if fields[0] in "ZX" else fields[19]
-    return ""
 
 
 def _read_holder(path: Path) -> Holder | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from segcore.cli.console import console_logging
 from segcore.cli.force import force_option
+from segcore.cli.table import print_json
 
 __all__ = ["eval_command"]
 
@@ -76,7 +76,10 @@ def eval_command(
             force=force,
             changes={key: value for key, value in changes.items() if value is not None},
         )
-    click.echo(json.dumps(result, indent=2) if as_json else _table(result))
+    if as_json:
+        print_json(result)
+    else:
+        click.echo(_table(result))
     if fail_under is not None and (result["score"] is None or result["score"] < fail_under):
         from segcore.errors import CheckFailed
 

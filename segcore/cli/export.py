@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from segcore.cli.messages import printable, say
+from segcore.cli.table import print_json
 
 __all__ = ["export_command"]
 
@@ -47,7 +47,7 @@ def export_command(run: Path, format_name: str, output: Path | None, as_json: bo
     task = create_task(found.source.config or found.config, found.class_names, found.task)
     written = write_export(network, task, output, name, guard=guard)
     if as_json:
-        click.echo(json.dumps({"format": name, "files": [str(path) for path in written]}, indent=2))
+        print_json({"format": name, "files": [str(path) for path in written]})
     else:
         for path in written:
             click.echo(printable(str(path)))

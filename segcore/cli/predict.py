@@ -12,6 +12,7 @@ import click
 from segcore.cli.force import force_option
 from segcore.cli.messages import printable, say
 from segcore.cli.offline import offline_option
+from segcore.cli.table import print_json
 from segcore.errors import DataError, RequestError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def predict_command(
     others = [path for path in (place if is_place else None, annotations) if path is not None]
     results, failures = _predict_to(predictor, inputs, output, ids, others=others, force=force)
     if as_json:
-        click.echo(json.dumps(results, indent=2))
+        print_json(results)
     else:
         click.echo(printable(f"{len(results)} results in {output}"))
     if failures:

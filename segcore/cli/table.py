@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from segcore.cli.messages import printable
+from segcore.engine.signals import finishing
 
 __all__ = ["print_json", "print_table"]
 
@@ -24,5 +25,7 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> No
 
 
 def print_json(value: Any) -> None:
-    """Print JSON that any locale can carry: what is not ASCII is escaped."""
-    click.echo(json.dumps(value, indent=2, allow_nan=False))
+    """Print JSON that any locale can carry: what is not ASCII is escaped; whole or not at all."""
+    text = json.dumps(value, indent=2, allow_nan=False)
+    with finishing():
+        click.echo(text)

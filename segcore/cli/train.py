@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from segcore.cli.console import console_logging
 from segcore.cli.offline import offline_option
+from segcore.cli.table import print_json
 
 __all__ = ["train_command"]
 
@@ -106,7 +106,7 @@ def train_command(
             catalogue=catalogue,
         )
     if as_json:
-        click.echo(json.dumps(result, indent=2))
+        print_json(result)
         return
     best = result["models"]["best"]
     score = "undefined" if best["score"] is None else f"{best['score']:.4f}"

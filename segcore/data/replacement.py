@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from segcore.checkpoint.files import (
     DISK,
     Files,
-    is_leftover,
+    is_abandoned,
     storage_errors,
     temporary_name,
 )
@@ -33,7 +33,7 @@ _PLAN = ".list-replacement.json"
 # A dataset can come from anyone, and so can the plan in it: it may rename lists and nothing else.
 _List = Annotated[str, Field(pattern=r"\A[A-Za-z0-9_]+\.(txt|json)\z")]
 _Backup = Annotated[str, Field(pattern=r"\A[A-Za-z0-9_]+\.(txt|json)\.bak(\.\d+)?\z")]
-_Temporary = Annotated[str, Field(pattern=r"\A\.tmp-list-\d+-[0-9a-f]{8}\z")]
+_Temporary = Annotated[str, Field(pattern=r"\A\.planned-list-\d+-[0-9a-f]{24}\z")]
 
 
 class _Plan(BaseModel):
@@ -61,9 +61,9 @@ def replace_lists(
     ]
     suffix = free_backup_suffix(folder, old)
     backups = {name: name + suffix for name in old}
-    temporaries = {name: temporary_name("list") for name in contents}
+    temporaries = {name: temporary_name("list", "planned") for name in contents}
     plan = _Plan(retire=backups, install={temporaries[name]: name for name in contents})
-    temporaries[_PLAN] = temporary_name("list")
+    temporaries[_PLAN] = temporary_name("list", "planned")
     with storage_errors(folder):
         try:
             for name, content in contents.items():
@@ -98,7 +98,7 @@ def finish_list_replacement(folder: Path, files: Files = DISK) -> bool:
             files.unlink(path)
             files.sync(folder)
         for name in files.listdir(folder):
-            if name.startswith(".tmp-list-") and is_leftover(name):
+            if name.startswith(".planned-list-") and is_abandoned(name):
                 files.unlink(folder / name)
     return planned
 

@@ -6,10 +6,14 @@ import contextlib
 import io
 import os
 import re
+import signal
 import sys
+import threading
 import warnings
 import zlib
+from collections.abc import Iterator
 from importlib import import_module
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +61,48 @@ def _import_quietly() -> Any:
         return sys.modules["paddle"]
     # Paddle 2.6 brings a zlib of its own, and Python's crashes unless its names are bound before
     zlib.decompress(zlib.compress(b"segcore"))
-    with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+    with (
+        _keeping_signals(),
+        warnings.catch_warnings(),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         warnings.simplefilter("ignore")
         paddle = import_module("paddle")
     # batch norm says this at its first step in training, to everybody
     warnings.filterwarnings("ignore", message="When training, we now always track global mean")
     return paddle
+
+
+@contextlib.contextmanager
+def _keeping_signals() -> Iterator[None]:
+    """Take SIGTERM back from Paddle, whose library answers it with a trace of its C++ side.
+
+    It takes it behind Python's back and early, so it is taken back at each import that follows.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+    keeper = _SignalKeeper()
+    sys.meta_path.insert(0, keeper)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(keeper)
+        keeper.restore()
+
+
+class _SignalKeeper(MetaPathFinder):
+    """Finds no module, but is asked for each that is imported."""
+
+    def __init__(self) -> None:
+        self._handler = signal.getsignal(signal.SIGTERM)
+
+    def find_spec(self, *_: object) -> None:
+        self.restore()
+
+    def restore(self) -> None:
+        if self._handler is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._handler)
 
 
 def restore_threads() -> None:

@@ -29,7 +29,7 @@ from segcore.engine.ema import WeightAverage
 from segcore.engine.evaluate import evaluate
 from segcore.engine.optimizer import create_optimizer
 from segcore.engine.schedule import Schedule
-from segcore.engine.signals import StopSignals
+from segcore.engine.signals import StopRequested, StopSignals
 from segcore.engine.snapshot import STATE, put_back, take_snapshot
 from segcore.engine.state import TrainState
 from segcore.errors import ConfigError, DivergedError, ExhaustedError
@@ -118,6 +118,7 @@ class Trainer:
         self.average = None if decay is None else WeightAverage(network, decay)
         self.state = TrainState()
         self.tally = Tally()
+        self.signals = StopSignals()
         self._saved_step: int | None = None
         self._saved_at = time.monotonic()
         self._logged_at = time.monotonic()
@@ -140,25 +141,33 @@ class Trainer:
         when a signal asked to stop; whatever it is, the newest snapshot stays good to go on from.
         """
         norms = single_values_normalised(self.network, self.config.train.batch_size)
-        with norms, StopSignals() as signals, self._progress() as progress:
-            if self.state.evaluation_due:
-                self._evaluate()
-            while not self._is_finished():
-                epoch, start = divmod(self.state.step, self.intervals.epoch)
-                for batch in self.train_batches.epoch(epoch, start=start):
-                    with _memory_errors(self.task):
-                        losses = self._step(batch)
-                    if epoch == 0:  # later epochs only repeat what is wrong with the images
-                        self._tally_warnings(batch)
-                    progress.update()
-                    progress.set_postfix(loss=f"{losses['loss']:.4f}", refresh=False)
-                    self._after_step()
-                    if signals.caught is not None:
-                        self._save()
-                        raise signals.interruption(self.state.step)
-                    if self._is_finished():
-                        break
+        with norms, self.signals, self._progress() as progress:
+            try:
+                if self.state.evaluation_due:
+                    self._evaluate()
+                while not self._is_finished():
+                    self._train_epoch(progress)
+                if self.signals.caught is not None:
+                    raise StopRequested
+            except StopRequested:
+                self._save()
+                raise self.signals.interruption(self.state.step) from None
         return self.state
+
+    def _train_epoch(self, progress: tqdm[Any]) -> None:
+        """Train until the end of the epoch or of the training. Raises StopRequested."""
+        epoch, start = divmod(self.state.step, self.intervals.epoch)
+        batches = self.train_batches.epoch(epoch, start=start)
+        for batch in self.signals.waiting_for(batches):
+            with _memory_errors(self.task):
+                losses = self._step(batch)
+            if epoch == 0:  # later epochs only repeat what is wrong with the images
+                self._tally_warnings(batch)
+            progress.update()
+            progress.set_postfix(loss=f"{losses['loss']:.4f}", refresh=False)
+            self._after_step()
+            if self._is_finished():
+                break
 
     def _step(self, batch: Any) -> dict[str, float]:
         """Train on one batch; give its losses."""
@@ -250,6 +259,10 @@ class Trainer:
 
     def _evaluate(self) -> None:
         """Evaluate the model that was just saved, and promote it when it is the best so far."""
+        with self.signals.saved():
+            self._evaluate_saved()
+
+    def _evaluate_saved(self) -> None:
         begun = time.monotonic()
         averaged = self.average.applied() if self.average is not None else nullcontext()
         if self.eval_batches is None:

@@ -372,7 +372,7 @@ def test_an_error_at_any_point_loses_no_row_and_the_next_split_heals(tmp_path, l
     [
         '{"retire": {"../a.txt": "../b.txt.bak"}, "install": {}}',
         '{"retire": {"labels.txt": "x/labels.txt.bak"}, "install": {}}',
-        '{"retire": {}, "install": {".tmp-list-1-00000000": "../train.txt"}}',
+        '{"retire": {}, "install": {".planned-list-1-000000000000000000000000": "../train.txt"}}',
         '{"retire": {}, "install": {"images/a.png": "train.txt"}}',
         "[]", "", "{", '{"retire": {}, "install": {}, "more": 1}',
     ],

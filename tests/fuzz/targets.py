@@ -211,7 +211,10 @@ def repair(data, folder):
     repair_label(data, "a.png", Picture((HEIGHT, WIDTH), 6), rules)
 
 
-PLAN = b'{"retire":{"train.txt":"train.txt.bak"},"install":{".tmp-list-12-0123abcd":"train.txt"}}'
+PLAN = (
+    b'{"retire":{"train.txt":"train.txt.bak"},'
+    b'"install":{".planned-list-12-0123abcd0123abcd0123abcd":"train.txt"}}'
+)
 
 TARGETS = {
     "list": Target(lambda data, folder: list(read_rows(_put(folder, "a.txt", data))), (LIST,)),
