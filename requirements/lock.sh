@@ -43,10 +43,10 @@ installable() {
     done
 }
 
-lock paddlepaddle-3.3.1 cpu,safetensors,multiband,test,lint "paddlepaddle==3.3.1" --universal
-lock paddlepaddle-3.1.1 cpu,safetensors,multiband,test "paddlepaddle==3.1.1" --universal
-lock paddlepaddle-2.6.2 cpu,safetensors,multiband,test "paddlepaddle==2.6.2" --universal
-lock lowest cpu,safetensors,multiband,test "paddlepaddle>=2.6.2" --resolution lowest-direct
+lock paddlepaddle-3.3.1 cpu,safetensors,tiff,test,lint "paddlepaddle==3.3.1" --universal
+lock paddlepaddle-3.1.1 cpu,safetensors,tiff,test "paddlepaddle==3.1.1" --universal
+lock paddlepaddle-2.6.2 cpu,safetensors,tiff,test "paddlepaddle==2.6.2" --universal
+lock lowest cpu,safetensors,tiff,test "paddlepaddle>=2.6.2" --resolution lowest-direct
 
 installable paddlepaddle-3.3.1 "3.10 3.11 3.12 3.13" "x86_64 aarch64"
 installable paddlepaddle-3.1.1 "3.10 3.11 3.12 3.13" "x86_64 aarch64"

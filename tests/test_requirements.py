@@ -16,7 +16,7 @@ except ImportError:  # before Python 3.11
 
 ROOT = Path(__file__).parents[1]
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
-EXTRAS = ("cpu", "safetensors", "multiband", "test")
+EXTRAS = ("cpu", "safetensors", "tiff", "test")
 
 
 def _locked(path):

@@ -1,12 +1,14 @@
-"""Decode images: the one place where bytes become pixels.
+"""Decode images: the one place where bytes become pictures.
 
 The header decides first (`segcore.data.header`): format, size limit, depth, frames, completeness.
-Ordinary JPEG and PNG pixels come from OpenCV, which is 1.2 to 3 times as fast as Pillow and gives
-the same values; everything else from Pillow, whose colour conversions are documented. OpenCV pads
-truncated JPEG files in silence, so their completeness is checked here.
+PNG, TIFF and NPY files are read as stored (`segcore.data.samples`) and made pictures here; ordinary
+JPEG comes from OpenCV, which is 1.2 to 3 times as fast as Pillow and gives the same values, and
+everything else from Pillow. OpenCV pads truncated JPEG files in silence, so their completeness is
+checked here.
 
-Grey and RGB are what images are brought to; alpha is dropped. Any other number of channels is never
-made up: the file must hold exactly as many, alpha included, as the configuration declares.
+Grey and RGB are what images are brought to; alpha is dropped, and the colours stay as stored. Any
+other number of channels is never made up: the file must hold exactly as many, alpha included, as
+the configuration declares.
 """
 
 from __future__ import annotations
@@ -22,9 +24,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from segcore.config.schema import DataConfig
-from segcore.data.header import Header, read_header
-from segcore.data.npy import decode_npy
-from segcore.errors import ConfigError, ImageError, PackageMissingError
+from segcore.data.header import COLOURS, Header, read_header
+from segcore.data.samples import STORED, decode_samples, describe
+from segcore.errors import ConfigError, ImageError
 
 __all__ = ["check_image", "decode_image", "orient", "preview_image", "with_pillow"]
 
@@ -45,6 +47,8 @@ _SUFFIXES = {
 _TAIL_ROWS = 32
 _PREVIEW_SIDE = 256  # smaller images are decoded whole
 _CONVERTED = (1, 3)  # channels that images are brought to, whatever they have; others must be there
+_MAX_BYTES_A_PIXEL = 8  # on average over data.max_pixels: RGBA of 16 bits
+_SCALED_VALUES = 2**20  # at a time
 
 
 def decode_image(
@@ -56,27 +60,19 @@ def decode_image(
     the order of the file) and the codes of the warnings (see `segcore.data.tally.WARNINGS`).
     `source` names the file in messages. Images deeper than 8 bits are scaled from
     `config.value_range` to 0..255. Raises ImageError, and PackageMissingError for TIFF files of
-    many channels without the package that reads them.
+    unusual compressions without the package that reads them.
     """
     config = config or DataConfig()
     header = read_header(data, source)
     _check_header(header, source, config)
     codes = _judge_suffix(header, source)
-    is_deep = header.bits > 8 or header.is_float or header.is_signed
-    if header.format == "NPY":
-        image = decode_npy(data)
-    elif config.channels not in _CONVERTED:
-        image = _decode_bands(data, header, source)
-    elif is_deep:
-        image = _decode_deep(data, header, source)
-    elif _is_ordinary(header):
-        image, more = _decode_ordinary(data, header, source, config)
-        codes += more
+    if header.format in STORED:
+        image, more = _decode_stored(data, header, source, config)
+    elif _is_ordinary_jpeg(header):
+        image, more = _decode_jpeg(data, header, source, config)
     else:
-        image, more = _decode_other(data, header, source)
-        codes += more
-    if is_deep:
-        image = _scale(image, source, config)
+        image, more = _decode_other(data, header, source, config)
+    codes += more
     image = _fit_channels(image, header, source, config.channels)
     if header.orientation != 1:
         image = orient(image, header.orientation)
@@ -113,8 +109,7 @@ def preview_image(
     config = config or DataConfig()
     header = read_header(data, source)
     is_quick = (
-        header.format == "JPEG"
-        and _is_ordinary(header)
+        _is_ordinary_jpeg(header)
         and header.is_complete
         and config.channels == 3
         and min(header.width, header.height) >= _PREVIEW_SIDE
@@ -150,6 +145,14 @@ def _check_header(header: Header, source: str, config: DataConfig) -> None:
             f"data.max_pixels={config.max_pixels}. Tile the image or raise data.max_pixels.",
             kind="too-large",
         )
+    weight = pixels * _count_bands(header) * -(-header.bits // 8)
+    if weight > _MAX_BYTES_A_PIXEL * config.max_pixels:
+        raise ImageError(
+            f"{source}: {header.width} x {header.height} pixels take {weight} bytes, more than "
+            f"{_MAX_BYTES_A_PIXEL} times data.max_pixels={config.max_pixels}. Tile the image or "
+            "raise data.max_pixels.",
+            kind="too-large",
+        )
     if (header.has_more_frames or header.format == "GIF") and not config.first_frame:
         what = "GIF is not read" if header.format == "GIF" else "the file holds several frames"
         raise ImageError(
@@ -157,11 +160,35 @@ def _check_header(header: Header, source: str, config: DataConfig) -> None:
             "frame.",
             kind="frames",
         )
+    if header.unreadable:
+        raise ImageError(
+            f"{source}: a {header.format} file with {header.unreadable}, which is not read. Save "
+            "it as PNG, or as TIFF without compression.",
+            kind="unsupported",
+        )
+    _check_channels(header, source, config)
+    if not header.is_complete and header.format != "JPEG":
+        raise ImageError(
+            f"{source}: truncated, the {header.format} file ends before its {header.height} rows "
+            "do. Restore the file.",
+            kind="truncated",
+        )
+
+
+def _check_channels(header: Header, source: str, config: DataConfig) -> None:
     bands = _count_bands(header)
-    if config.channels in _CONVERTED:
-        is_wrong = bands > (3 if header.format == "NPY" else 4)
-    else:
+    if config.channels not in _CONVERTED:
         is_wrong = bands != config.channels
+    elif header.format in STORED:
+        is_wrong = header.layout == "other"
+    else:
+        is_wrong = False
+    if is_wrong and bands == config.channels:
+        raise ImageError(
+            f"{source}: {header.format} with {bands} channels, and what they show is unknown. Save "
+            "it as grey or RGB.",
+            kind="channels",
+        )
     if is_wrong:
         raise ImageError(
             f"{source}: {header.format} with {bands} channel{'' if bands == 1 else 's'}, but "
@@ -169,11 +196,17 @@ def _check_header(header: Header, source: str, config: DataConfig) -> None:
             f"{config.channels}.",
             kind="channels",
         )
-    if not header.is_complete and header.format != "JPEG":
+    if config.channels in _CONVERTED and header.layout == "cmyk" and header.bits != 8:
         raise ImageError(
-            f"{source}: truncated, the {header.format} file ends before its {header.height} rows "
-            "do. Restore the file.",
-            kind="truncated",
+            f"{source}: CMYK of {header.bits} bits has no agreed colours. Convert it to RGB.",
+            kind="channels",
+        )
+    has_top = header.layout == "grey" and not (header.is_float or header.is_signed)
+    if header.is_inverted and not has_top:
+        raise ImageError(
+            f"{source}: 0 is white here, of {bands} channels or of values that have no highest, so "
+            "nobody can tell what is black. Save it with 0 as black.",
+            kind="channels",
         )
 
 
@@ -186,14 +219,87 @@ def _count_bands(header: Header) -> int:
     return 4 if header.has_alpha else 3
 
 
-def _is_ordinary(header: Header) -> bool:
+def _decode_stored(
+    data: bytes, header: Header, source: str, config: DataConfig
+) -> tuple[np.ndarray, list[str]]:
+    """Make a picture of the samples of a file: (H, W, C) uint8, of the channels that it has."""
+    samples = decode_samples(data, header, source)
+    if samples.shape[2] != _count_bands(header):
+        raise ImageError(
+            f"{source}: {samples.shape[2]} channels are stored where the header says "
+            f"{_count_bands(header)}. Restore the file.",
+            kind="damaged",
+        )
+    codes: list[str] = []
+    if config.channels in _CONVERTED:
+        if header.has_alpha:
+            codes.append(_judge_alpha(samples, header))
+        samples = samples[..., : COLOURS[header.layout]]
+        if header.layout == "palette":
+            return _look_up(samples[..., 0], header, source), codes
+        if header.layout == "cmyk":
+            return _mix_inks(samples), [*codes, "cmyk"]
+    if header.is_inverted:  # alpha, the channel beside the grey, is not
+        top = samples.dtype.type(2**header.bits - 1)
+        samples = np.concatenate([top - samples[..., :1], samples[..., 1:]], axis=2)
+    if header.is_deep:
+        return _scale(samples, source, config), codes
+    if header.bits < 8:
+        table = np.rint(np.arange(2**header.bits) * (255 / (2**header.bits - 1)))
+        return table.astype(np.uint8)[samples], codes
+    return samples, codes
+
+
+def _judge_alpha(samples: np.ndarray, header: Header) -> str:
+    """Give the warning code of what is dropped beside the colours."""
+    if header.transparency:
+        return "alpha" if _is_opaque_png(samples, header) else "transparent"
+    if header.alpha is None:
+        return "mask"
+    if header.alpha == "unnamed":
+        return "extra-channel"
+    top = 1 if header.is_float else 2 ** (header.bits - header.is_signed) - 1
+    if (samples[..., -1] == top).all():
+        return "alpha"
+    return "transparent" if header.alpha == "straight" else "multiplied"
+
+
+def _is_opaque_png(samples: np.ndarray, header: Header) -> bool:
+    """Say whether no pixel has the transparency that a tRNS chunk gives it."""
+    if header.layout == "palette":
+        alpha = np.frombuffer(header.transparency.ljust(256, b"\xff"), np.uint8)
+        return bool((alpha[samples] == 255).all())
+    length = 2 * samples.shape[2]
+    key = np.frombuffer(header.transparency.ljust(length, b"\0")[:length], ">u2")
+    return not (samples == key).all(axis=2).any()
+
+
+def _look_up(indices: np.ndarray, header: Header, source: str) -> np.ndarray:
+    palette = np.frombuffer(header.palette[: len(header.palette) // 3 * 3], np.uint8).reshape(-1, 3)
+    highest = int(indices.max())
+    if highest >= len(palette):
+        raise ImageError(
+            f"{source}: the palette has {len(palette)} colours, but a pixel has the index "
+            f"{highest}. Restore the file.",
+            kind="damaged",
+        )
+    colours: np.ndarray = palette[indices]
+    return colours
+
+
+def _mix_inks(samples: np.ndarray) -> np.ndarray:
+    """Convert CMYK (H, W, 4) as Pillow does with that of JPEG files."""
+    from PIL import Image
+
+    return np.array(Image.fromarray(samples, "CMYK").convert("RGB"))
+
+
+def _is_ordinary_jpeg(header: Header) -> bool:
     """Say whether OpenCV and Pillow are known to agree on such a file."""
-    if header.format == "JPEG":
-        return header.bits == 8 and header.layout in ("grey", "rgb")
-    return header.format == "PNG" and header.bits == 8 and not header.has_alpha
+    return header.format == "JPEG" and header.bits == 8 and header.layout in ("grey", "rgb")
 
 
-def _decode_ordinary(
+def _decode_jpeg(
     data: bytes, header: Header, source: str, config: DataConfig
 ) -> tuple[np.ndarray, list[str]]:
     import cv2
@@ -225,7 +331,7 @@ def _imdecode(data: bytes, flags: int, header: Header, source: str) -> np.ndarra
         image: np.ndarray | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise ImageError(
-            f"{source}: cannot be decoded ({_last_line(error)}).", kind="damaged"
+            f"{source}: cannot be decoded ({describe(error)}).", kind="damaged"
         ) from error
     if image is None or image.shape[:2] != (header.height, header.width):
         raise ImageError(
@@ -265,8 +371,6 @@ def with_pillow(
         BmpImagePlugin,
         GifImagePlugin,
         JpegImagePlugin,
-        PngImagePlugin,
-        TiffImagePlugin,
         WebPImagePlugin,
     )
 
@@ -274,8 +378,6 @@ def with_pillow(
         "BMP": BmpImagePlugin.BmpImageFile,
         "GIF": GifImagePlugin.GifImageFile,
         "JPEG": JpegImagePlugin.JpegImageFile,
-        "PNG": PngImagePlugin.PngImageFile,
-        "TIFF": TiffImagePlugin.TiffImageFile,
         "WebP": WebPImagePlugin.WebPImageFile,
     }
     try:
@@ -284,28 +386,29 @@ def with_pillow(
             result = use(plugins[name](BytesIO(data)))
     except _PILLOW_ERRORS as error:
         raise ImageError(
-            f"{source}: the {name} data is damaged ({_last_line(error)}). "
+            f"{source}: the {name} data is damaged ({describe(error)}). "
             "Restore the file or remove its row.",
             kind="damaged",
         ) from error
     return result, bool(caught)
 
 
-def _decode_other(data: bytes, header: Header, source: str) -> tuple[np.ndarray, list[str]]:
-    """Decode with Pillow: palettes, transparency, CMYK, one bit, BMP, TIFF, WebP."""
+def _decode_other(
+    data: bytes, header: Header, source: str, config: DataConfig
+) -> tuple[np.ndarray, list[str]]:
+    """Decode with Pillow: BMP, WebP, GIF, and JPEG of CMYK."""
     codes = []
 
     def convert(image: Any) -> np.ndarray:
         image.load()
+        if config.channels not in _CONVERTED:
+            return np.array(image.convert("RGBA"))
         if "A" in image.getbands() or "transparency" in image.info:
-            codes.append(_judge_alpha(image))
+            is_opaque = (np.asarray(image.convert("RGBA"))[..., 3] == 255).all()
+            codes.append("alpha" if is_opaque else "transparent")
         if image.mode == "CMYK":
             codes.append("cmyk")
-        pixels = np.array(image.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB"))
-        if header.format == "TIFF":
-            # Pillow turned it already while loading; a quarter turn is undone by the other one.
-            pixels = orient(pixels, {6: 8, 8: 6}.get(header.orientation, header.orientation))
-        return pixels
+        return np.array(image.convert("L" if image.mode in ("1", "L") else "RGB"))
 
     pixels, has_warned = with_pillow(data, header.format, source, convert)
     if pixels.shape[:2] != (header.height, header.width):
@@ -317,70 +420,6 @@ def _decode_other(data: bytes, header: Header, source: str) -> tuple[np.ndarray,
     if has_warned:
         codes.append("decoder")
     return pixels, codes
-
-
-def _judge_alpha(image: Any) -> str:
-    alpha = np.asarray(image.convert("RGBA"))[..., 3]
-    return "alpha" if (alpha == 255).all() else "transparent"
-
-
-def _decode_deep(data: bytes, header: Header, source: str) -> np.ndarray:
-    """Decode more than 8 bits a channel as they are: (H, W) or (H, W, 3), without alpha."""
-    import cv2
-
-    image = _imdecode(data, cv2.IMREAD_UNCHANGED, header, source)
-    if image.ndim == 2:
-        return image
-    if image.shape[2] == 2:
-        return image[..., 0]
-    return np.ascontiguousarray(image[..., 2::-1])  # BGR or BGRA to RGB
-
-
-def _decode_bands(data: bytes, header: Header, source: str) -> np.ndarray:
-    """Decode all channels as they are, alpha too: (H, W, C) of the file's type."""
-    if header.format == "TIFF":
-        return _decode_tiff_bands(data, header, source)
-    if header.bands == 2 and header.bits == 8:
-        image = with_pillow(data, header.format, source, np.array)[0]
-    else:
-        import cv2
-
-        image = _imdecode(data, cv2.IMREAD_UNCHANGED, header, source)
-        if image.ndim == 3 and image.shape[2] == 4:
-            image = cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
-    if image.ndim != 3 or image.shape[2] != _count_bands(header):
-        raise ImageError(
-            f"{source}: {header.format} of {header.bits} bits with {_count_bands(header)} channels "
-            "is not read. Save the image as TIFF or NPY.",
-            kind="channels",
-        )
-    return image
-
-
-def _decode_tiff_bands(data: bytes, header: Header, source: str) -> np.ndarray:
-    try:
-        import tifffile
-    except ImportError as error:
-        raise PackageMissingError(
-            f"{source}: reading TIFF files of {header.bands} channels needs the package tifffile, "
-            'which is not installed; run: pip install "segcore[multiband]"'
-        ) from error
-    try:
-        page = tifffile.TiffFile(BytesIO(data)).pages[0]
-        if page.imagewidth != header.width or page.imagelength != header.height:
-            raise ValueError("two sizes")
-        image: np.ndarray = page.asarray(maxworkers=1)
-        if page.axes.startswith("S"):  # each channel by itself
-            image = np.moveaxis(image, 0, -1)
-        if image.shape != (header.height, header.width, header.bands):
-            raise ValueError(f"an array of shape {image.shape}")
-    except _PILLOW_ERRORS as error:  # tifffile lets the same ones through
-        raise ImageError(
-            f"{source}: the TIFF data cannot be decoded ({_last_line(error)}). "
-            "Restore the file, or save it without compression.",
-            kind="damaged",
-        ) from error
-    return np.ascontiguousarray(image)
 
 
 def _scale(image: np.ndarray, source: str, config: DataConfig) -> np.ndarray:
@@ -401,9 +440,12 @@ def _scale(image: np.ndarray, source: str, config: DataConfig) -> np.ndarray:
     low, high = config.value_range
     if not low < high:
         raise ConfigError(f"data.value_range=[{low}, {high}]: the first must be the smaller one.")
-    scaled = (image.astype(np.float64) - low) * (255 / (high - low))
-    rounded: np.ndarray = np.rint(scaled.clip(0, 255)).astype(np.uint8)
-    return rounded
+    scaled = np.empty(image.shape, np.uint8)
+    rows = max(1, _SCALED_VALUES // (image.size // image.shape[0]))
+    for top in range(0, image.shape[0], rows):  # in doubles it would take eight times the room
+        part = (image[top : top + rows].astype(np.float64) - low) * (255 / (high - low))
+        scaled[top : top + rows] = np.rint(part.clip(0, 255))
+    return scaled
 
 
 def _fit_channels(image: np.ndarray, header: Header, source: str, channels: int) -> np.ndarray:
@@ -436,8 +478,3 @@ def orient(image: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (3, 4, 7, 8):
         image = image[::-1]
     return np.ascontiguousarray(image)
-
-
-def _last_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[-1] if lines else type(error).__name__

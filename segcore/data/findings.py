@@ -65,6 +65,7 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     _error("SEG104", "damaged", "a file is damaged"),
     _error("SEG105", "too-large", "a picture has more pixels than data.max_pixels"),
     _error("SEG106", "impossible-size", "a header claims an impossible size"),
+    _error("SEG107", "unsupported", "a file is stored in a way that is not read"),
     # images
     _error("SEG111", "frames", "a file holds several frames"),
     _error("SEG112", "deep-undeclared", "an image deeper than 8 bits, without data.value_range"),
@@ -78,6 +79,9 @@ FINDING_KINDS: tuple[FindingKind, ...] = (
     _warning("SEG120", "decoder", "the decoder warns; the image may be damaged"),
     _warning("SEG121", "rotated-square", "a square image is turned by EXIF, its label maybe not"),
     _warning("SEG122", "truncated-tail", "an image lacks its last bytes"),
+    _warning("SEG123", "multiplied", "an image has transparent pixels, multiplied by their alpha"),
+    _warning("SEG124", "extra-channel", "an image has a channel beside RGB, which is dropped"),
+    _warning("SEG125", "mask", "an image has a mask of valid pixels, which is not used"),
     # labels
     _error("SEG201", "label-lossy", "a label is a JPEG, which changes values"),
     _error("SEG202", "label-format", "a label is in a format that is none for labels"),

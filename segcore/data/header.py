@@ -7,15 +7,30 @@ allocation that the file could choose, so a header that lies costs microseconds.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
+from segcore.data.directory import read_orientation
+from segcore.data.jpeg import read_jpeg_header
 from segcore.data.npy import NPY_SIGNATURE, read_npy_header
+from segcore.data.png import read_png_header
+from segcore.data.tiff import (
+    CMYK,
+    MIN_IS_WHITE,
+    PALETTE,
+    RGB,
+    YCBCR,
+    TiffHeader,
+    read_tiff_header,
+)
 from segcore.errors import ImageError
 
-__all__ = ["Header", "read_header"]
+__all__ = ["COLOURS", "Header", "Layout", "read_header"]
 
 Layout = Literal["grey", "rgb", "palette", "cmyk", "other"]
+Alpha = Literal["straight", "multiplied", "unnamed"]
+"""What a channel beyond the colours is: alpha, alpha that the colours were multiplied by, or a
+channel of which the file says nothing."""
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -28,8 +43,8 @@ _SIGNATURES = (
     (b"BM", "BMP"),
     (NPY_SIGNATURE, "NPY"),
 )
-_MAX_TAGS = 4096  # more than any camera writes; bounds the walk through a hostile directory
-_MAX_STRIPS = 2**20
+COLOURS = {"grey": 1, "rgb": 3, "palette": 1, "cmyk": 4}
+"""How many channels each layout has without alpha."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +52,11 @@ class Header:
     """The facts of a file. `width` and `height` are as stored, before `orientation` is applied.
 
     `bits` is per channel, `bands` the number of channels with alpha, where the format has it in one
-    place; `orientation` is the EXIF value 1 to 8. `is_complete` is False when the file
-    ends before the picture does, as far as the container tells.
+    place; `orientation` is the EXIF value 1 to 8. `layout` says what the channels are, but for the
+    last one where that is `alpha`. `is_inverted` says that 0 is white. `palette` holds three bytes
+    a colour, `transparency` the tRNS chunk of a PNG. `is_complete` is False when the file ends
+    before the picture does, as far as the container tells; `unreadable` names what is in the file
+    that no reader here can read.
     """
 
     format: str
@@ -46,13 +64,30 @@ class Header:
     height: int
     bits: int = 8
     layout: Layout = "other"
-    has_alpha: bool = False
+    alpha: Alpha | None = None
     is_float: bool = False
     is_signed: bool = False
+    is_inverted: bool = False
+    is_lossy: bool = False
     has_more_frames: bool = False
+    has_mask: bool = False
     orientation: int = 1
     is_complete: bool = True
     bands: int | None = None
+    palette: bytes = b""
+    transparency: bytes = b""
+    unreadable: str = ""
+
+    @property
+    def has_alpha(self) -> bool:
+        """Whether some pixels may be transparent, or a channel stands beside the colours."""
+        return self.alpha is not None or bool(self.transparency) or self.has_mask
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether the values are other ones than 0 to 255, whose meaning must be declared."""
+        is_number = self.bits > 8 or self.is_float or self.is_signed
+        return is_number and self.layout != "palette"
 
 
 def read_header(data: bytes, source: str) -> Header:
@@ -93,60 +128,39 @@ def _sniff(data: bytes) -> str | None:
 
 
 def _read_jpeg(data: bytes) -> Header:
-    position, orientation = 2, 1
-    frame: Header | None = None
-    while True:
-        while data[position] == 0xFF and data[position + 1] == 0xFF:  # fill bytes are legal
-            position += 1
-        if data[position] != 0xFF:
-            raise struct.error("no marker where one must stand")
-        marker = data[position + 1]
-        if marker == 0xDA:
-            break
-        (length,) = struct.unpack_from(">H", data, position + 2)
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            bits, height, width, channels = struct.unpack_from(">BHHB", data, position + 4)
-            layouts: dict[int, Layout] = {1: "grey", 3: "rgb", 4: "cmyk"}
-            # lossless and arithmetic frames are legal, but need a decoder that says so
-            layout = layouts.get(channels, "other") if marker <= 0xC2 else "other"
-            frame = Header("JPEG", width, height, bits, layout)
-        elif marker == 0xE1 and data[position + 4 : position + 10] == b"Exif\0\0":
-            orientation = _read_orientation(data[position + 10 : position + 2 + length])
-        position += 2 + length
-    if frame is None:
-        raise struct.error("a scan without a frame")
-    # Inside a scan 0xFF is always followed by 0, so this pair cannot be pixel data.
-    ends = data.rfind(b"\xff\xd9", position) != -1
-    return replace(frame, orientation=orientation, is_complete=ends)
+    jpeg = read_jpeg_header(data)
+    layouts: dict[int, Layout] = {1: "grey", 3: "rgb", 4: "cmyk"}
+    # lossless and arithmetic frames are legal, but need a decoder that says so
+    layout = layouts.get(jpeg.channels, "other") if jpeg.is_baseline else "other"
+    return Header(
+        "JPEG",
+        jpeg.width,
+        jpeg.height,
+        jpeg.bits,
+        layout,
+        is_lossy=True,
+        orientation=jpeg.orientation,
+        is_complete=jpeg.is_complete,
+        unreadable="" if jpeg.bits == 8 else f"samples of {jpeg.bits} bits",
+    )
 
 
 def _read_png(data: bytes) -> Header:
-    width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
+    png = read_png_header(data)
     layouts: dict[int, Layout] = {0: "grey", 2: "rgb", 3: "palette", 4: "grey", 6: "rgb"}
-    orientation, frames, ends = 1, 1, False
-    has_alpha = colour in (4, 6)
-    position = 8
-    while position + 12 <= len(data) and not ends:
-        length, kind = struct.unpack_from(">I4s", data, position)
-        if kind == b"tRNS":
-            has_alpha = True
-        elif kind == b"acTL":
-            (frames,) = struct.unpack_from(">I", data, position + 8)
-        elif kind == b"eXIf":
-            orientation = _read_orientation(data[position + 8 : position + 8 + length])
-        ends = kind == b"IEND"
-        position += 12 + length
     return Header(
         "PNG",
-        width,
-        height,
-        bits,
-        layouts.get(colour, "other"),
-        has_alpha=has_alpha,
-        has_more_frames=frames > 1,
-        orientation=orientation,
-        is_complete=ends,
-        bands={0: 1, 2: 3, 3: 3, 4: 2, 6: 4}.get(colour),
+        png.width,
+        png.height,
+        png.bits,
+        layouts.get(png.colour, "other"),
+        alpha="straight" if png.colour in (4, 6) else None,
+        has_more_frames=png.frames > 1,
+        orientation=png.orientation,
+        is_complete=png.is_complete,
+        bands=png.samples,
+        palette=png.palette,
+        transparency=png.transparency,
     )
 
 
@@ -176,7 +190,7 @@ def _read_webp(data: bytes) -> Header:
             width,
             height,
             layout="rgb",
-            has_alpha=bool(flags & 0x10),
+            alpha="straight" if flags & 0x10 else None,
             has_more_frames=bool(flags & 0x02),
             orientation=_webp_orientation(data) if flags & 0x08 else 1,
             is_complete=is_complete,
@@ -184,10 +198,8 @@ def _read_webp(data: bytes) -> Header:
     if kind == b"VP8L":
         (packed,) = struct.unpack_from("<I", data, 21)
         width, height = (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
-        has_alpha = bool(packed >> 28 & 1)
-        return Header(
-            "WebP", width, height, layout="rgb", has_alpha=has_alpha, is_complete=is_complete
-        )
+        alpha: Alpha | None = "straight" if packed >> 28 & 1 else None
+        return Header("WebP", width, height, layout="rgb", alpha=alpha, is_complete=is_complete)
     if kind != b"VP8 ":
         raise struct.error("no picture chunk")
     width, height = (v & 0x3FFF for v in struct.unpack_from("<HH", data, 26))
@@ -199,73 +211,58 @@ def _webp_orientation(data: bytes) -> int:
     while position + 8 <= len(data):
         kind, length = struct.unpack_from("<4sI", data, position)
         if kind == b"EXIF":
-            return _read_orientation(data[position + 8 : position + 8 + length])
+            return read_orientation(data[position + 8 : position + 8 + length])
         position += 8 + length + (length & 1)
     return 1
 
 
-@dataclass(frozen=True)
-class _Directory:
-    """Integer tags of the first image of a TIFF structure, and whether another image follows."""
-
-    tags: dict[int, tuple[int, ...]]
-    has_next: bool
-
-    def first(self, tag: int, default: int) -> int:
-        values = self.tags.get(tag)
-        return values[0] if values else default
-
-
-def _read_directory(data: bytes) -> _Directory:
-    """Read the first directory of a TIFF or BigTIFF structure; EXIF blocks are one as well."""
-    order = "<" if data[:2] == b"II" else ">"
-    big = data[2:4] in (b"+\0", b"\0+")
-    offset_form, count_form, entry_size = ("Q", "Q", 20) if big else ("I", "H", 12)
-    (start,) = struct.unpack_from(order + offset_form, data, 8 if big else 4)
-    (count,) = struct.unpack_from(order + count_form, data, start)
-    if count > _MAX_TAGS:
-        raise struct.error("absurd number of tags")
-    start += struct.calcsize(order + count_form)
-    tags: dict[int, tuple[int, ...]] = {}
-    letters = {1: "B", 3: "H", 4: "I", 16: "Q"}
-    for entry in range(start, start + count * entry_size, entry_size):
-        tag, kind, number = struct.unpack_from(order + "HH" + offset_form, data, entry)
-        if kind not in letters or not 0 < number <= _MAX_STRIPS:
-            continue
-        form = f"{order}{number}{letters[kind]}"
-        place = entry + (12 if big else 8)
-        if struct.calcsize(form) > (8 if big else 4):
-            (place,) = struct.unpack_from(order + offset_form, data, place)
-        tags[tag] = struct.unpack_from(form, data, place)
-    end = start + count * entry_size
-    following = data[end : end + struct.calcsize(order + offset_form)]
-    return _Directory(tags, has_next=any(following))
-
-
 def _read_tiff(data: bytes) -> Header:
-    directory = _read_directory(data)
-    photometric = directory.first(262, 1)
-    channels = directory.first(277, 1)
-    layouts: dict[int, Layout] = {0: "grey", 1: "grey", 2: "rgb", 3: "palette", 5: "cmyk"}
-    layout: Layout = layouts.get(photometric, "other")
-    expected = {"grey": 1, "rgb": 3, "palette": 1, "cmyk": 4}.get(layout, channels)
-    tags = directory.tags
-    offsets, sizes = tags.get(273) or tags.get(324, ()), tags.get(279) or tags.get(325, ())
-    last = max((a + b for a, b in zip(offsets, sizes, strict=False)), default=0)
+    tiff = read_tiff_header(data)
+    layout, alpha = _judge_tiff_channels(tiff)
+    ends = max((a + b for a, b in zip(tiff.offsets, tiff.sizes, strict=False)), default=0)
     return Header(
         "TIFF",
-        directory.first(256, 0),
-        directory.first(257, 0),
-        max(directory.tags.get(258, (1,))),
+        tiff.width,
+        tiff.height,
+        tiff.bits,
         layout,
-        has_alpha=channels > expected,
-        is_float=directory.first(339, 1) == 3,
-        is_signed=directory.first(339, 1) == 2,
-        has_more_frames=directory.has_next,
-        orientation=_valid_orientation(directory.first(274, 1)),
-        is_complete=last <= len(data),
-        bands=channels,
+        alpha=alpha,
+        is_float=tiff.is_float,
+        is_signed=tiff.is_signed,
+        is_inverted=tiff.photometric == MIN_IS_WHITE,
+        is_lossy=tiff.is_lossy,
+        has_more_frames=tiff.frames > 1,
+        has_mask=tiff.has_mask,
+        orientation=tiff.orientation,
+        is_complete=ends <= len(data),
+        bands=tiff.samples,
+        palette=tiff.palette() if layout == "palette" else b"",
+        unreadable=tiff.unreadable,
     )
+
+
+def _judge_tiff_channels(tiff: TiffHeader) -> tuple[Layout, Alpha | None]:
+    """Say what the channels are, and what the one beyond the colours is, where there is one.
+
+    Geographic tools call everything grey, and its channels extra samples: three of them are RGB.
+    Where a file says RGB itself, a fourth channel of which it says nothing is beside the colours.
+    """
+    layouts: dict[int, Layout] = {RGB: "rgb", YCBCR: "rgb", PALETTE: "palette", CMYK: "cmyk"}
+    extra = tiff.extra[: tiff.samples - 1]
+    last = extra[-1] if extra else 0
+    alpha: Alpha | None = {1: "multiplied", 2: "straight"}.get(last)  # type: ignore[assignment]
+    if tiff.photometric not in layouts:
+        colours = tiff.samples - (alpha is not None)
+        layout: Layout = {1: "grey", 3: "rgb"}.get(colours, "other")  # type: ignore[assignment]
+        hides = any(kind in (1, 2) for kind in extra[:-1])  # alpha among the colours
+        if hides or (tiff.photometric == MIN_IS_WHITE and colours > 1):
+            layout = "other"
+        return layout, alpha
+    layout = layouts[tiff.photometric]
+    beyond = tiff.samples - COLOURS[layout]
+    if beyond > 1 or (layout == "cmyk" and tiff.directory.first(332, 1) != 1):
+        layout = "other"
+    return layout, (alpha or "unnamed") if beyond else None
 
 
 def _read_npy(data: bytes) -> Header:
@@ -283,18 +280,6 @@ def _read_npy(data: bytes) -> Header:
         is_complete=header.end <= len(data),
         bands=bands,
     )
-
-
-def _read_orientation(exif: bytes) -> int:
-    """Give the orientation of an EXIF block, or 1: damaged metadata must not cost the picture."""
-    try:
-        return _valid_orientation(_read_directory(exif.removeprefix(b"Exif\0\0")).first(274, 1))
-    except (struct.error, IndexError):
-        return 1
-
-
-def _valid_orientation(value: int) -> int:
-    return value if 1 <= value <= 8 else 1
 
 
 _READERS = {

@@ -11,6 +11,7 @@ import numpy as np
 from segcore.data.colour import MOST_COLOURS, count_colours, is_grey
 from segcore.data.decode import with_pillow
 from segcore.data.header import Header, read_header
+from segcore.data.samples import STORED, decode_samples
 from segcore.errors import ImageError, LabelError
 
 __all__ = [
@@ -47,7 +48,7 @@ def decode_label(data: bytes, source: str, max_pixels: int = 2**28) -> np.ndarra
             kind="label-float",
         )
     if label.ndim != 2:
-        raise _refuse_colours(label, source)
+        raise _refuse_channels(label, header, source)
     if label.dtype == np.uint8:
         return label
     if label.size and label.min() < 0:
@@ -67,11 +68,21 @@ def decode_label(data: bytes, source: str, max_pixels: int = 2**28) -> np.ndarra
 
 
 def _check_header(header: Header, source: str, max_pixels: int) -> None:
-    if header.format in ("JPEG", "GIF", "WebP", "NPY"):
-        why = "a lossy label: JPEG changes values" if header.format == "JPEG" else header.format
+    if header.is_lossy or header.format in ("GIF", "WebP", "NPY"):
+        why = header.format
+        if header.is_lossy:
+            why = "a lossy label: JPEG changes values"
+            if header.format != "JPEG":
+                why = f"a lossy label: its {header.format} compression changes values"
         raise LabelError(
             f"{source}: {why}. Save labels as single-channel PNG files.",
-            kind="label-lossy" if header.format == "JPEG" else "label-format",
+            kind="label-lossy" if header.is_lossy else "label-format",
+        )
+    if header.unreadable:
+        raise LabelError(
+            f"{source}: a {header.format} file with {header.unreadable}, which is not read. Save "
+            "labels as single-channel PNG files.",
+            kind="unsupported",
         )
     if header.width * header.height > max_pixels:
         raise LabelError(
@@ -94,43 +105,27 @@ def _check_header(header: Header, source: str, max_pixels: int) -> None:
 
 
 def _decode_pixels(data: bytes, header: Header, source: str) -> np.ndarray:
-    is_plain = header.format == "PNG" and header.layout == "grey" and header.bits == 8
-    if is_plain or header.bits > 8 or header.is_float or header.is_signed:
-        return _decode_unchanged(data, source)
+    """Give what the file stores: (H, W), or (H, W, C) where a pixel has several values."""
     try:
-        return with_pillow(data, header.format, source, lambda image: _indices(image, header))[0]
+        if header.format in STORED:
+            samples = decode_samples(data, header, source)
+            return samples[..., 0] if samples.shape[2] == 1 else samples
+        return with_pillow(data, header.format, source, _read_bitmap)[0]
     except ImageError as error:
         raise LabelError(str(error), error.kind) from error
 
 
-def _indices(image: Any, header: Header) -> np.ndarray:
+def _read_bitmap(image: Any) -> np.ndarray:
     pixels = np.array(image)
-    if pixels.dtype == np.bool_:
-        return pixels.astype(np.uint8)
-    if header.layout == "grey" and header.bits in (2, 4) and pixels.ndim == 2:
-        # Pillow stretches 2 and 4 bits of grey to 0..255; the stored values are the classes.
-        pixels //= {2: 85, 4: 17}[header.bits]
-    return pixels
+    return pixels.astype(np.uint8) if pixels.dtype == np.bool_ else pixels
 
 
-def _decode_unchanged(data: bytes, source: str) -> np.ndarray:
-    """Decode with OpenCV: faster for plain grey, and keeps 16 bits of colour, unlike Pillow."""
-    import cv2
-
-    try:
-        label: np.ndarray | None = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error as error:
-        raise LabelError(f"{source}: cannot be decoded ({error.err}).", kind="damaged") from error
-    if label is None:
-        raise LabelError(f"{source}: the data is damaged. Restore the file.", kind="damaged")
-    return label if label.ndim == 2 or label.shape[2] != 3 else label[..., ::-1]
-
-
-def _refuse_colours(label: np.ndarray, source: str) -> LabelError:
-    if label.shape[2] in (2, 4):
+def _refuse_channels(label: np.ndarray, header: Header, source: str) -> LabelError:
+    if label.shape[2] != 3 or label.dtype not in (np.uint8, np.uint16):
+        what = "an alpha channel" if header.alpha else f"{label.shape[2]} channels"
         return LabelError(
-            f"{source}: has an alpha channel. Save class indices as a single-channel PNG.",
-            kind="label-alpha",
+            f"{source}: has {what}. Save class indices as a single-channel PNG.",
+            kind="label-alpha" if header.alpha else "label-colours",
         )
     colours = count_colours(label)
     if not colours.is_all:

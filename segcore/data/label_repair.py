@@ -131,10 +131,13 @@ def _read_indices(data: bytes, source: str, rules: LabelRules) -> tuple[np.ndarr
 def _read_colours(
     data: bytes, source: str, rules: LabelRules, refusal: LabelError
 ) -> tuple[np.ndarray, list[str]]:
+    header = _header(data, source)
+    if header.bits != 8 or header.is_inverted or header.alpha == "multiplied":
+        raise refusal  # as a picture it would have other values than those that are stored
     try:
         image, codes = decode_image(data, source)
     except ImageError as error:
-        raise refusal from error  # more than 8 bits a channel
+        raise refusal from error
     if "transparent" in codes:
         raise LabelError(
             f"{source}: has transparent pixels, and only its owner knows their class. Fill them.",

@@ -9,6 +9,10 @@ __all__ = ["WARNINGS", "Tally"]
 WARNINGS = {
     "alpha": "have an alpha channel, which is dropped (all of it is opaque)",
     "cmyk": "are CMYK and were converted to RGB without a colour profile",
+    "extra-channel": "have a fourth channel beside RGB, of which the file says nothing; it is "
+    "dropped (data.channels=4 keeps it)",
+    "mask": "have a mask of valid pixels, which is not used",
+    "multiplied": "have transparent pixels, whose colours are used as stored, multiplied by alpha",
     "decoder": "made the decoder warn; they may be damaged",
     "duplicate-row": "stand more than once in their list",
     "ignored-label": "have a label that ignores every pixel",

@@ -4,6 +4,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -12,8 +13,6 @@ from segcore.config.schema import DataConfig
 from segcore.data.decode import check_image, decode_image
 from segcore.data.label import decode_label
 from segcore.errors import ImageError, LabelError, PackageMissingError
-
-tifffile = pytest.importorskip("tifffile")
 
 
 def encode(image, name, **options):
@@ -155,10 +154,14 @@ def test_checking_the_header_of_an_array_gives_its_size():
     assert check_image(as_npy(bands(6)), "a.npy", DataConfig(channels=6)) == (45, 61)
 
 
-def test_without_tifffile_the_message_says_how_to_get_it(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "tifffile", None)
-    data = as_tiff(bands(6))
-    with pytest.raises(PackageMissingError, match=r"segcore\[multiband\]"):
+@pytest.mark.parametrize(
+    "options", [{"compression": "lzw"}, {"compression": "zstd"}, {"bitspersample": 4}]
+)
+def test_what_takes_imagecodecs_says_how_to_get_it(options, monkeypatch):
+    data = as_tiff(bands(6).clip(0, 15), **options)
+    assert decode_image(data, "a.tif", DataConfig(channels=6))[0].shape[2] == 6
+    monkeypatch.setattr("segcore.data.tiff.find_spec", lambda name: None)
+    with pytest.raises(PackageMissingError, match=r"^a\.tif: .*segcore\[tiff\]"):
         decode_image(data, "a.tif", DataConfig(channels=6))
 
 

@@ -102,7 +102,7 @@ def image_size(data: bytes, name: str) -> tuple[int, int]:
     """Give width and height of an encoded image after EXIF orientation. Raises ImageError."""
     bands = read_header(data, printable(name)).bands or 0
     # which channels are meant is said when the dataset is used; here any number will do
-    config = _CONFIG if bands <= 3 else _CONFIG.model_copy(update={"channels": bands})
+    config = _CONFIG if bands in (0, 1, 3) else _CONFIG.model_copy(update={"channels": bands})
     height, width = check_image(data, printable(name), config)
     return width, height
 

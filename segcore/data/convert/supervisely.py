@@ -168,6 +168,8 @@ def _place_bitmap(bitmap: Any, canvas: Canvas) -> Placed:
         header = read_header(data, "a bitmap")
     except (binascii.Error, TypeError, ValueError, zlib.error, ImageError) as error:
         raise UnusableShape("a bitmap that cannot be decoded") from error
+    if header.format != "PNG":
+        raise UnusableShape("a bitmap that is no PNG")
     if not unpacker.eof:
         raise UnusableShape("a bitmap that is cut off, or far too large")
     if header.width > canvas.width or header.height > canvas.height:

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
-
 from segcore.data.colour import count_colours, is_grey
+from segcore.data.decode import decode_image
 from segcore.data.inspection.collector import Collector
+from segcore.errors import DataError
 
 __all__ = ["find_colours", "offer_colours", "offer_label_map", "offer_plain_fixes"]
 
@@ -65,17 +65,13 @@ def find_colours(data: bytes) -> set[tuple[int, ...]]:
 
     A picture of greys is taken for class indices in three channels: it has but black.
     """
-    import cv2
-
     try:
-        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:
-        return set()
-    if picture is None:
+        picture, _ = decode_image(data, "a label")
+    except DataError:
         return set()
     if is_grey(picture):
         return {_BLACK}
-    colours = count_colours(picture[..., ::-1])
+    colours = count_colours(picture)
     return set(colours.counts) if colours.is_all else set()
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import tifffile
 from PIL import Image
 
 HEIGHT, WIDTH = 48, 64
@@ -341,6 +342,23 @@ def unreadable(path):
     path.chmod(0)
 
 
+def tiff_of(array, extra=None, photometric="rgb"):
+    file = io.BytesIO()
+    options = {"extrasamples": [extra]} if extra else {}
+    tifffile.imwrite(file, array, photometric=photometric, metadata=None, **options)
+    return file.getvalue()
+
+
+def masked_tiff(array):
+    file = io.BytesIO()
+    with tifffile.TiffWriter(file) as writer:
+        writer.write(array, photometric="rgb", metadata=None)
+
+        mask = np.ones(array.shape[:2], bool)
+        writer.write(mask, photometric="minisblack", subfiletype=4, metadata=None)
+    return file.getvalue()
+
+
 IMAGE, LABEL = image_name(3), label_name(3)
 half = lambda data: data[: len(data) // 2]  # noqa: E731
 
@@ -379,6 +397,30 @@ PLANTS = [
         named_image(".png", lambda a: opaque(a, 128)),
         "SEG118",
         "images/odd.png",
+    ),
+    Plant(
+        9,
+        "colours multiplied by alpha",
+        named_image(".tif", lambda a: tiff_of(np.dstack([a, a[..., 0]]), "assocalpha")),
+        "SEG123",
+        "images/odd.tif",
+    ),
+    Plant(
+        9,
+        "infrared beside RGB",
+        named_image(".tif", lambda a: tiff_of(np.dstack([a, a[..., 0]]), "unspecified")),
+        "SEG124",
+        "images/odd.tif",
+    ),
+    Plant(
+        9, "a mask of valid pixels", named_image(".tif", masked_tiff), "SEG125", "images/odd.tif"
+    ),
+    Plant(
+        9,
+        "CIELab colours",
+        named_image(".tif", lambda a: tiff_of(a, photometric="cielab")),
+        "SEG107",
+        "images/odd.tif",
     ),
     Plant(
         10,
