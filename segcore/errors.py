@@ -7,6 +7,7 @@
     │   ├── UnknownNameError            no model, loss, transform, ... of that name
     │   ├── AmbiguousNameError          several plugins offer that name
     │   ├── DataError                   anything wrong with what the user feeds in
+    │   │   ├── PathError               a name that cannot be looked up, or not be one of a file
     │   │   ├── ListFileError           a line of train.txt, val.txt, labels.txt
     │   │   ├── ImageError              an image file
     │   │   └── LabelError              a label file
@@ -62,6 +63,7 @@ __all__ = [
     "OfflineError",
     "OutputError",
     "PackageMissingError",
+    "PathError",
     "PluginBrokenError",
     "PluginMissingError",
     "RequestError",
@@ -121,6 +123,10 @@ class DataError(RequestError):
     def __init__(self, message: str, kind: str | None = None) -> None:
         super().__init__(message)
         self.kind = kind
+
+
+class PathError(DataError):
+    """Nobody can look what stands at a path: its name is impossible, or the system refuses."""
 
 
 class ListFileError(DataError):

@@ -30,6 +30,7 @@ from segcore.checkpoint.files import (
     temporary_name,
 )
 from segcore.errors import WeightsError
+from segcore.filesystem import open_regular
 
 __all__ = ["ArchiveLimits", "is_archive", "unpack"]
 
@@ -176,7 +177,7 @@ def _checked_parts(name: str, limits: ArchiveLimits) -> list[str]:
 
 
 def _members(archive: Path, limits: ArchiveLimits, budget: int) -> Iterator[_Member]:
-    with archive.open("rb") as file:
+    with open_regular(archive) as file:
         head = file.read(4)
         file.seek(0)
         if head[:2] == b"PK":

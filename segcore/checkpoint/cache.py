@@ -23,6 +23,7 @@ from segcore.checkpoint.files import DISK, digest_file, prepare_output, storage_
 from segcore.checkpoint.lock import waiting_lock
 from segcore.checkpoint.web import shown_url
 from segcore.errors import OfflineError, OutputError, RequestError, WeightsError
+from segcore.filesystem import read_regular
 
 __all__ = [
     "CACHE_VARIABLE",
@@ -37,6 +38,8 @@ CACHE_VARIABLE = "SEGCORE_CACHE"
 OFFLINE_VARIABLE = "SEGCORE_OFFLINE"
 
 log = logging.getLogger(__name__)
+
+_MAX_RECORD_BYTES = 2**16
 
 _YES, _NO = {"1", "true", "yes", "on"}, {"", "0", "false", "no", "off"}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]")
@@ -142,7 +145,9 @@ def _look(path: Path, sha256: str | None) -> CachedFile | None:
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        recorded = _Record.model_validate_json(_record_of(path).read_bytes()).sha256
+        recorded = _Record.model_validate_json(
+            read_regular(_record_of(path), _MAX_RECORD_BYTES)
+        ).sha256
     except (OSError, ValidationError):
         recorded = found
     if found == recorded and sha256 in (None, found):

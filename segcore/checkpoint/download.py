@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from segcore.checkpoint.files import DISK, Files, digest_file, storage_errors, write_atomic
 from segcore.checkpoint.web import WebAnswer, WebError, WebRules, open_web, shown_url
 from segcore.errors import DownloadError, WeightsError
+from segcore.filesystem import read_regular
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 _PIECE_BYTES = 1 << 16
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})\Z")
+_MAX_NOTE_BYTES = 2**16
 _BAR_DELAY_S = 2.0
 _LONGEST_PAUSE_S = 60.0
 
@@ -256,7 +258,7 @@ class _Download:
 
     def _read_note(self) -> _Version | None:
         try:
-            version = _Version.model_validate_json(self.note.read_bytes())
+            version = _Version.model_validate_json(read_regular(self.note, _MAX_NOTE_BYTES))
         except (OSError, ValidationError):
             return None
         return version if version.url == self.url else None

@@ -22,6 +22,7 @@ from typing import TypeAlias
 
 from segcore.checkpoint.process import birth, machine, namespace
 from segcore.errors import OutputError, StorageError
+from segcore.filesystem import open_regular, read_regular
 
 __all__ = [
     "DISK",
@@ -60,12 +61,16 @@ class Files:
     """
 
     def open(self, path: Path, flags: int = os.O_EXCL) -> int:
-        """Create `path` for writing and give its descriptor; it must not exist already."""
+        """Create `path` for writing and give its descriptor; it must not exist already.
+
+        A pipe without a reader, where other flags allow one, is an error and not waited for.
+        """
         if is_leftover(path.name):
             if path.parent not in _swept:
                 self._sweep(path.parent)
             _unfinished.add(path)
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o666)
+        wanted = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+        return os.open(path, wanted | flags, 0o666)
 
     def write(self, descriptor: int, data: bytes | memoryview) -> int:
         """Write as much of `data` as the system takes, and give the number of bytes taken."""
@@ -114,8 +119,8 @@ class Files:
         return sorted(os.listdir(path))  # noqa: PTH208 - names are wanted, not paths
 
     def read(self, path: Path) -> bytes:
-        """Read a whole file."""
-        return path.read_bytes()
+        """Read a whole file, which must be a regular one."""
+        return read_regular(path)
 
     def close(self, descriptor: int) -> None:
         """Close a descriptor given by `open`."""
@@ -276,7 +281,7 @@ def truncate(path: Path, size: int, files: Files = DISK) -> None:
 def digest_file(path: Path) -> str:
     """Give the SHA-256 of a file. Raises OSError."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()

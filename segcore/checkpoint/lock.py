@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from segcore.checkpoint.files import prepare_output, temporary_name
 from segcore.checkpoint.process import birth, machine
 from segcore.errors import OutputError, RunLockedError
+from segcore.filesystem import read_regular
 
 __all__ = ["Holder", "RunLock", "waiting_lock"]
 
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 10.0
 SILENT_S = 120.0
+_MAX_BYTES = 2**16
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _held: set[RunLock] = set()
 
@@ -77,7 +79,7 @@ class Holder(BaseModel):
 
 def _read_holder(path: Path) -> Holder | None:
     with contextlib.suppress(OSError, ValidationError):
-        return Holder.model_validate_json(path.read_bytes())
+        return Holder.model_validate_json(read_regular(path, _MAX_BYTES))
     return None
 
 

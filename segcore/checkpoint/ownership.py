@@ -28,6 +28,7 @@ from segcore.checkpoint.files import (
 )
 from segcore.checkpoint.runfolder import RunFolder
 from segcore.errors import OutputError
+from segcore.filesystem import exists, is_folder, open_regular
 
 __all__ = [
     "EVALUATION_MARK",
@@ -88,7 +89,7 @@ def marked_by(*marks: str) -> Recogniser:
 def read_head(path: Path) -> bytes:
     """Give the first bytes of a regular file; none of what cannot be read. Links are followed."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(_HEAD_BYTES)
     except OSError:
         return b""
@@ -180,9 +181,9 @@ class Guard:
             raise OutputError(
                 f"{folder}: is a symbolic link to {folder.readlink()}. Name the folder itself."
             )
-        if not folder.exists():
+        if not exists(folder):
             return
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise OutputError(f"{folder}: is a file, not a folder. Choose another output folder.")
         real = folder.resolve()
         for place, what in _standing_places():

@@ -17,7 +17,6 @@ content gives equal bytes.
 
 from __future__ import annotations
 
-import stat
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ import numpy as np
 
 from segcore.checkpoint.unpickler import ArrayCell, Limits, run
 from segcore.errors import WeightsError
+from segcore.filesystem import NotRegularError, read_regular
 from segcore.integer_key import KEY_LIMIT, is_integer_key
 
 __all__ = ["Array", "Limits", "StateFile", "decode", "encode", "read_bytes"]
@@ -79,22 +79,15 @@ def read_bytes(path: Path, limits: Limits | None = None) -> bytes:
     """Read a whole file. Raises WeightsError: no regular file, too large, or unreadable."""
     limits = limits or Limits()
     try:
-        status = path.stat()
-        # Looked at before opening: opening a FIFO would wait for ever.
-        if not stat.S_ISREG(status.st_mode):
-            raise WeightsError(f"{path}: is not a regular file. Give the file of weights itself.")
-        if status.st_size > limits.max_bytes:
-            raise WeightsError(
-                f"{path}: has {status.st_size} bytes, and files of weights are read up to "
-                f"{limits.max_bytes}. Is this the right file?"
-            )
-        return path.read_bytes()
+        return read_regular(path, limits.max_bytes)
+    except NotRegularError as error:
+        raise WeightsError(
+            f"{path}: is {error.strerror}. Give the file of weights itself."
+        ) from error
     except OSError as error:
         raise WeightsError(
-            f"{path}: cannot be read ({error.strerror or error}). Check the path and its rights."
+            f"{path}: cannot be read ({error.strerror}). Check the path and its rights."
         ) from error
-    except ValueError as error:  # a zero byte in the path
-        raise WeightsError(f"{str(path)!r}: is not a path ({error}).") from error
 
 
 def decode(

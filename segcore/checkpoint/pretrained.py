@@ -19,6 +19,7 @@ from segcore.checkpoint.runfolder import RunFolder
 from segcore.checkpoint.web import is_url, shown_url
 from segcore.discovery.weights import find_known_weights, known_weights
 from segcore.errors import OutputError, UnknownNameError, WeightsError
+from segcore.filesystem import exists, is_file, is_folder
 
 if TYPE_CHECKING:
     from segcore.discovery.catalogue import Catalogue
@@ -73,9 +74,9 @@ def find_pretrained(
     if is_url(text):
         return Pretrained(text, text)
     path = Path(text)
-    if path.is_dir():
+    if is_folder(path):
         return Pretrained(text, str(_weights_in(path).absolute()))
-    if path.exists():
+    if exists(path):
         return Pretrained(text, str(path.absolute()))
     if "/" in text or path.suffix:
         raise WeightsError(f"{text}: there is no such file or folder")
@@ -93,7 +94,7 @@ def find_pretrained(
 def _weights_in(folder: Path) -> Path:
     """Find the best weights of a run, or of its best_model."""
     for path in (RunFolder(folder).best_weights, folder / "model.pdparams"):
-        if path.is_file():
+        if is_file(path):
             return path
     raise WeightsError(f"{folder}: holds no weights: neither best_model/ nor model.pdparams")
 
@@ -131,11 +132,11 @@ def _weights_of_archive(archive: CachedFile) -> Path:
     """Unpack an archive into the cache, once for each content, and find the weights in it."""
     folder = cache_folder() / "unpacked"
     target = folder / archive.sha256[:32]
-    if not target.is_dir():
+    if not is_folder(target):
         try:
             prepare_output(folder)
             with waiting_lock(folder / f"{target.name}.lock"):
-                if not target.is_dir():
+                if not is_folder(target):
                     unpack(archive.path, target)
         except OutputError as error:
             raise OutputError(
@@ -144,7 +145,7 @@ def _weights_of_archive(archive: CachedFile) -> Path:
     found = [
         path
         for path in sorted(target.rglob("*"))
-        if path.suffix in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix in _SUFFIXES and not path.name.startswith(".") and is_file(path)
     ]
     preferred = [path for path in found if path.name == "model.pdparams"] or found
     if len(preferred) != 1:

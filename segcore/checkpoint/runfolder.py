@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from segcore.filesystem import exists
+
 __all__ = ["RunFolder"]
 
 _OTHERS = {"run.id", "run.lock", "run.lock.held", "evaluations.csv"}
@@ -65,4 +67,4 @@ class RunFolder:
 
     def holds_run(self) -> bool:
         """Say whether a training has written here."""
-        return self.config.exists() or self.checkpoints.exists() or self.history.exists()
+        return exists(self.config) or exists(self.checkpoints) or exists(self.history)

@@ -103,10 +103,15 @@ class _Pace:
         """Give how long to wait for the next piece. Raises WebError when the time is up."""
         left_s = self._end - time.monotonic()
         if left_s <= 0:
-            what = "no header came" if self._since is None else "the answer was not complete"
-            limit_s = self._rules.timeout_s if self._since is None else self._rules.total_s
-            raise WebError(f"{what} within {limit_s:g} s", is_temporary=True)
+            raise WebError(self._describe_end(), is_temporary=True)
         return min(left_s, self._rules.timeout_s)
+
+    def _describe_end(self) -> str:
+        if self._since is not None:
+            return f"the answer was not complete within {self._rules.total_s:g} s"
+        if self._left_bytes == _OVERHEAD_BYTES:
+            return "the server keeps silent"
+        return f"no header came within {self._rules.timeout_s:g} s"
 
     def count(self, size: int) -> None:
         """Note a piece that arrived. Raises WebError for next to nothing, and for far too much."""

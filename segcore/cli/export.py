@@ -8,6 +8,7 @@ import click
 
 from segcore.cli.messages import printable, say
 from segcore.cli.table import print_json
+from segcore.filesystem import is_file
 
 __all__ = ["export_command"]
 
@@ -40,7 +41,7 @@ def export_command(run: Path, format_name: str, output: Path | None, as_json: bo
     require_paddle()
     found = find_model(run)
     if output is None:
-        output = (run.parent if run.is_file() else run) / "export" / name
+        output = (run.parent if is_file(run) else run) / "export" / name
     guard = Guard([run, found.source.weights])
     guard.check_folder(output, find_stranger)  # before the work, not after it
     network = load_network(found.source)

@@ -14,6 +14,7 @@ from segcore.cli.messages import printable, say
 from segcore.cli.offline import offline_option
 from segcore.cli.table import print_json
 from segcore.errors import DataError, RequestError
+from segcore.filesystem import exists, real_path
 
 if TYPE_CHECKING:
     from segcore.inference.predictor import Predictor
@@ -90,7 +91,7 @@ def predict_command(
     from segcore.inference.create import create_model
 
     place = Path(model)
-    is_place = weights is None and place.exists()
+    is_place = weights is None and exists(place)
     predictor = create_model(
         None if is_place else model,
         place if is_place else None,
@@ -137,11 +138,12 @@ def _predict_to(
 
     from segcore.checkpoint.files import prepare_output
     from segcore.checkpoint.ownership import Guard, is_unknown
+    from segcore.checkpoint.web import is_url
     from segcore.inference.inputs import expand_inputs
     from segcore.inference.outputs import check_outputs
 
     images = list(expand_inputs(list(inputs)))
-    if any(Path(text).resolve() == output.resolve() for text in inputs):
+    if any(real_path(text) == real_path(output) for text in inputs if not is_url(text)):
         raise RequestError(f"{output}: is an input as well; name another --output")
     task = predictor.task
     guard = Guard([*others, *(image.source for image in images)], force=force)

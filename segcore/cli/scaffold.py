@@ -9,6 +9,7 @@ from string import Template
 from segcore import __version__
 from segcore.checkpoint.files import write_atomic
 from segcore.errors import OutputError, RequestError
+from segcore.filesystem import exists
 
 __all__ = ["write_plugin"]
 
@@ -37,7 +38,7 @@ def write_plugin(name: str, parent: Path) -> Path:
         "core": f"segcore>={major}.{minor},<{major}.{int(minor) + 1}",
     }
     folder = parent / values["distribution"]
-    if folder.exists():
+    if exists(folder):
         raise OutputError(f"{folder} is there already; remove it, or choose another --output")
     for template in sorted(_TEMPLATES.rglob("*.template")):
         relative = template.relative_to(_TEMPLATES).with_suffix("")

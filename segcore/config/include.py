@@ -8,6 +8,7 @@ from typing import Any
 
 from segcore.config.load import Document, read_document
 from segcore.errors import ConfigError
+from segcore.filesystem import exists
 
 __all__ = ["BASE_KEY", "read_with_bases"]
 
@@ -58,14 +59,14 @@ def _inside(folder: Path, name: str, where: str) -> Path:
     target = folder / name
     try:
         is_inside = target.resolve().is_relative_to(folder.resolve())
-        exists = is_inside and target.exists()
+        is_there = is_inside and exists(target)
     except (OSError, ValueError, RuntimeError) as error:  # a loop of links, a NUL, too long a name
         raise ConfigError(f"{where}: {name!r} is not a usable path: {error}") from error
     if not is_inside:
         raise ConfigError(
             f"{where}: {name!r} leads out of the folder {folder}; keep what is included inside it"
         )
-    if not exists:
+    if not is_there:
         raise ConfigError(f"{where}: there is no file {target}")
     return target
 

@@ -6,8 +6,6 @@ duplicate keys are refused; size, depth and the growth by aliases are bounded.
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ import yaml
 
 from segcore.config.scalar import resolve_plain
 from segcore.errors import ConfigError
+from segcore.filesystem import NotRegularError, open_regular
 from segcore.integer_key import is_integer_key
 
 __all__ = ["Document", "KeyPath", "parse_document", "parse_value", "read_document", "read_yaml"]
@@ -81,17 +80,12 @@ def parse_value(text: str, source: str) -> Any:
 
 def _read_bytes(path: Path) -> bytes:
     try:
-        # a FIFO would block for ever, so it is opened without waiting and looked at first
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigError(f"{path}: is not a regular file; give a YAML file")
+        with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)
-    except IsADirectoryError as error:
-        raise ConfigError(f"{path}: is a folder; give a YAML file") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{path}: cannot be read: {reason}; check the path") from error
+    except NotRegularError as error:
+        raise ConfigError(f"{path}: is {error.strerror}; give a YAML file") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}; check the path") from error
     if len(content) > MAX_BYTES:
         raise ConfigError(f"{path}: is larger than {MAX_BYTES} bytes; no configuration needs that")
     return content

@@ -24,6 +24,7 @@ from segcore.data.inspection.result import CheckResult, describe_findings
 from segcore.data.paths import printable
 from segcore.data.stats.survey import Progress, unseen
 from segcore.errors import DataError, OutputError, StorageError
+from segcore.filesystem import is_file, is_folder
 
 if TYPE_CHECKING:
     from segcore.config.schema import Config, DataConfig
@@ -64,7 +65,7 @@ def check_dataset(
     from segcore.discovery.catalogue import get_catalogue
 
     root = Path(path)
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(f"{printable(root)}: there is no such folder. Name that of a dataset.")
     data = (config or DataConfig()).model_copy(update={"path": str(root)})
     whole = Config(model=ModelConfig(name="none"), data=data)
@@ -106,7 +107,7 @@ def require_sound(
     from segcore.data.dataset import find_format
 
     root = Path(config.data.path or "")
-    if config.data.path is None or not root.is_dir():
+    if config.data.path is None or not is_folder(root):
         return  # opening it says so
     layout = find_format(config, root, catalogue, task)
     key = _content_key(layout, root, config.data, splits)
@@ -204,7 +205,7 @@ def _note(key: str) -> Path:
 
 def _is_remembered(key: str) -> bool:
     try:
-        return _note(key).is_file()
+        return is_file(_note(key))
     except OutputError:  # no home, so no cache
         return False
 

@@ -148,17 +148,9 @@ def load_coco_json(
     path: str | os.PathLike[str], shown: str, max_bytes: int = _MAX_BYTES
 ) -> dict[str, Any]:
     """Read a COCO file as plain JSON, sure only to have its three lists. Raises DataError."""
+    data = read_file(path, shown, max_bytes)
     try:
-        size = Path(path).stat().st_size
-    except OSError as error:
-        raise DataError(f"{shown}: cannot be read ({error.strerror}).") from error
-    if size > max_bytes:
-        raise DataError(
-            f"{shown}: {size} bytes, more than the {max_bytes} that are read. Split it into "
-            "several files."
-        )
-    try:
-        content = json.loads(read_file(path, shown))
+        content = json.loads(data)
     except RecursionError:
         raise DataError(f"{shown}: nests too deeply to be a COCO file.") from None
     except ValueError as error:

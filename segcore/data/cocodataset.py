@@ -22,6 +22,7 @@ from segcore.data.decode import check_image, decode_image
 from segcore.data.paths import printable
 from segcore.data.rowfile import RowFiles
 from segcore.errors import DataError, LabelError
+from segcore.filesystem import is_file, is_folder
 from segcore.tasks.instances import Instances, Mask
 from segcore.tasks.rle import Rle
 from segcore.tasks.sample import Sample
@@ -70,12 +71,12 @@ class CocoDatasetFormat:
 
     def detects(self, root: Path) -> bool:
         """Say whether `root` has an annotation file of the layout's name."""
-        return any(annotation_file(root, split, DataConfig()).is_file() for split in _SPLITS)
+        return any(is_file(annotation_file(root, split, DataConfig())) for split in _SPLITS)
 
     def splits(self, root: Path, config: Config) -> tuple[str, ...]:
         """Name the splits that `root` has an annotation file of."""
         return tuple(
-            split for split in _SPLITS if annotation_file(root, split, config.data).is_file()
+            split for split in _SPLITS if is_file(annotation_file(root, split, config.data))
         )
 
     def files(self, root: Path, data: DataConfig, splits: Sequence[str]) -> Iterator[str]:
@@ -178,9 +179,9 @@ class CocoDataset:
         return type(error)(text, kind=error.kind)
 
     def _read(self) -> CocoFile:
-        if not self.root.is_dir():
+        if not is_folder(self.root):
             raise DataError(f"{printable(self.root)}: no such folder. Name that of the dataset.")
-        if not self._file.is_file():
+        if not is_file(self._file):
             raise DataError(
                 f"{printable(self._file)}: no such file. Put the annotations of {self.split} "
                 "there, or name their file with data.annotation_files."

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from segcore.data.paths import printable
 from segcore.errors import ConfigError, DataError
+from segcore.filesystem import is_folder
 
 if TYPE_CHECKING:
     from segcore.config.schema import Config, DataConfig
@@ -31,7 +32,7 @@ def open_dataset(
     if config.data.path is None:
         raise ConfigError("no dataset is named: give --data DIR or set data.path")
     root = Path(config.data.path)
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(f"{root}: there is no such folder; --data names the folder of a dataset")
     layout = find_format(config, root, catalogue, task)
     return layout.open(root, split, config)
@@ -52,7 +53,7 @@ def open_splits(
         model=ModelConfig(name="none"), data=data.model_copy(update={"path": str(root)})
     )
     catalogue = get_catalogue()
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(f"{printable(root)}: there is no such folder. Name that of a dataset.")
     if splits is None:
         layout = find_format(config, root, catalogue)

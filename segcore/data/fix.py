@@ -24,11 +24,12 @@ from segcore.data.header import read_header
 from segcore.data.label_repair import Colour, LabelRules, Picture, repair_label
 from segcore.data.list_repair import ListText, read_text
 from segcore.data.listfile import Row, parse_class_list
-from segcore.data.paths import printable
+from segcore.data.paths import printable, read_file
 from segcore.data.pool import map_in_threads
 from segcore.data.rowfile import RowFiles
-from segcore.data.split_source import Progress, list_files
+from segcore.data.split_source import Progress, has_coco_files, list_files
 from segcore.errors import DataError, ImageError, LabelError, RequestError
+from segcore.filesystem import exists, is_file, is_folder
 
 __all__ = ["REPAIRS", "Fix", "Refusal", "Repair", "fix_dataset"]
 
@@ -203,11 +204,11 @@ class _Job:
     refusals: list[Refusal] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        if not self.root.is_dir():
+        if not is_folder(self.root):
             raise DataError(f"{printable(self.root)}: no such folder. Give that of the dataset.")
         self.files = RowFiles(self.root, self.config)
         self.lists = [ListText.read(self.files.read(n), n) for n in list_files(self.root)]
-        if not self.lists and any((self.root / "annotations").glob("instance*.json")):
+        if not self.lists and has_coco_files(self.root):
             raise DataError(
                 f"{printable(self.root)}: a COCO dataset, and what is repaired are label images. "
                 "Mend its records where they were made; segcore data check names them."
@@ -230,7 +231,7 @@ class _Job:
         """Give the class of each colour in labels.txt. Raises DataError when two share one."""
         path = self.root / "labels.txt"
         listed: tuple[Colour | None, ...] = ()
-        if path.is_file():
+        if is_file(path):
             text, _ = read_text(self.files.read("labels.txt"), "labels.txt")
             listed = parse_class_list(text, "labels.txt").colours
         found: dict[Colour, int] = {}
@@ -378,7 +379,7 @@ class _Job:
         """Refuse to put a PNG where another file is; one that a repair left there is no other."""
         new = _png_name(name)
         path = self.root / new
-        if new != name and path.exists() and path.read_bytes() != data:
+        if new != name and exists(path) and read_file(path, new) != data:
             raise DataError(
                 f"{printable(name)}: becomes {printable(new)}, which is there already. Rename one."
             )
@@ -395,7 +396,7 @@ class _Job:
                 target.put(text.name, text.written(dropped, self._renamed))
             else:
                 target.keep(text.name)
-        if (self.root / "labels.txt").is_file():
+        if is_file(self.root / "labels.txt"):
             content, changed = read_text(self.files.read("labels.txt"), "labels.txt")
             if changed:
                 self.done["list-form"].append("labels.txt")

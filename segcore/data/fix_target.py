@@ -20,6 +20,7 @@ from segcore.checkpoint.files import (
 from segcore.data.paths import inside, printable, read_file
 from segcore.data.replacement import free_backup_suffix
 from segcore.errors import DataError, OutputError
+from segcore.filesystem import exists, is_folder, real_path
 
 __all__ = ["CopyTarget", "DryTarget", "InPlaceTarget", "Target", "check_output"]
 
@@ -69,13 +70,13 @@ class DryTarget:
 
 def check_output(root: Path, output: Path) -> None:
     """Raise OutputError unless `output` can be a copy of the dataset in `root`."""
-    here, there = root.resolve(), output.resolve()
+    here, there = real_path(root), real_path(output)
     if here == there or here in there.parents or there in here.parents:
         raise OutputError(
             f"{printable(output)}: and the dataset {printable(root)} lie in each other. Choose a "
             "folder beside it."
         )
-    if output.is_dir() and any(output.iterdir()):
+    if is_folder(output) and any(output.iterdir()):
         raise OutputError(f"{printable(output)}: is not empty. Choose a new folder.")
 
 
@@ -101,7 +102,7 @@ class CopyTarget:
     def put(self, name: str, data: bytes) -> None:
         path = self._folder / os.path.normpath(name)
         with storage_errors(self._output):
-            if not path.exists():  # two rows may share a file
+            if not exists(path):  # two rows may share a file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._files.write_file(path, data)
 
@@ -147,7 +148,7 @@ class InPlaceTarget:
         with storage_errors(self._root):
             for path in self._obsolete:
                 self._files.unlink(path)
-        return printable(self._backup) if self._backup.exists() else None
+        return printable(self._backup) if exists(self._backup) else None
 
     def abandon(self) -> None:
         pass
@@ -155,7 +156,7 @@ class InPlaceTarget:
     def _save(self, path: Path) -> None:
         real = Path(os.path.realpath(self._root))
         copy = self._backup / path.relative_to(real)
-        if copy.exists():
+        if exists(copy):
             raise DataError(f"{printable(path)}: two names in the lists lead to this file.")
         copy.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(copy, read_file(path, printable(path)), self._files)

@@ -11,12 +11,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from io import StringIO
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from segcore.data.paths import printable
 from segcore.errors import ListFileError
+from segcore.filesystem import open_regular
 
 __all__ = [
     "BadRow",
@@ -183,14 +184,17 @@ def _quote(name: str) -> str:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Give the lines that hold something, with their numbers."""
     try:
-        with path.open("rb") as probe:
+        with open_regular(path) as probe:
             start = probe.read(1024)
         if start.startswith(_UTF16_MARKS) or b"\0" in start:
             raise ListFileError(
                 f"{printable(path)}: looks like UTF-16 or a binary file. Save it as UTF-8 text.",
                 kind="list-unreadable",
             )
-        with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        with (
+            open_regular(path) as content,
+            TextIOWrapper(content, encoding="utf-8-sig", errors="surrogateescape") as file,
+        ):
             yield from _numbered(file, path)
     except OSError as error:
         raise ListFileError(

@@ -5,17 +5,17 @@ that every file of the system can be opened; `printable` is for showing them.
 """
 
 # pathlib costs ten times as much a row, and lists have millions of them.
-# ruff: noqa: PTH100, PTH114, PTH116, PTH118
+# ruff: noqa: PTH100, PTH114, PTH118
 
 from __future__ import annotations
 
 import errno
 import os
-import stat
 from functools import lru_cache
 from pathlib import Path
 
 from segcore.errors import DataError
+from segcore.filesystem import NotRegularError, read_regular
 
 __all__ = ["inside", "path_error", "printable", "read_file"]
 
@@ -89,29 +89,16 @@ def path_error(name: str, error: OSError) -> DataError:
     return DataError(f"{printable(name)}: {reason}.", kind=kind)
 
 
-def read_file(path: str | os.PathLike[str], source: str) -> bytes:
+def read_file(path: str | os.PathLike[str], source: str, max_bytes: int | None = None) -> bytes:
     """Read a regular file; a pipe, a device or a folder is refused without ever waiting for it.
 
-    `source` names the file in messages. Raises DataError.
+    `source` names the file in messages. Raises DataError, also above `max_bytes`.
     """
     try:
-        # Opening a pipe blocks and opening a device can have effects, so look before and after.
-        _check_regular(os.stat(path).st_mode, source)
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            _check_regular(os.fstat(descriptor).st_mode, source)
-            return file.read()
+        return read_regular(path, max_bytes)
+    except NotRegularError as error:
+        raise DataError(f"{source}: {error.strerror}.", kind="not-regular") from error
     except OSError as error:
         raise DataError(
             f"{source}: cannot be read ({error.strerror}).", kind="file-unreadable"
         ) from error
-
-
-def _check_regular(mode: int, source: str) -> None:
-    if not stat.S_ISREG(mode):
-        kinds = {
-            stat.S_IFDIR: "a folder", stat.S_IFIFO: "a named pipe", stat.S_IFSOCK: "a socket",
-            stat.S_IFCHR: "a device", stat.S_IFBLK: "a device",
-        }  # fmt: skip
-        kind = kinds.get(stat.S_IFMT(mode), "something else")
-        raise DataError(f"{source}: not a regular file but {kind}.", kind="not-regular")

@@ -25,6 +25,7 @@ from segcore.checkpoint.files import (
 )
 from segcore.data.paths import printable, read_file
 from segcore.errors import DataError
+from segcore.filesystem import exists, is_file
 
 __all__ = ["finish_list_replacement", "free_backup_suffix", "replace_lists"]
 
@@ -85,7 +86,7 @@ def finish_list_replacement(folder: Path, files: Files = DISK) -> bool:
     """Finish a change of lists that was cut short; say whether there was one."""
     path = folder / _PLAN
     with storage_errors(folder):
-        planned = path.is_file()
+        planned = is_file(path)
         if planned:
             plan = _read_plan(path)
             for name, backup in plan.retire.items():
@@ -121,4 +122,4 @@ def free_backup_suffix(folder: Path, names: Iterable[str]) -> str:
 
 
 def _exists(folder: Path, name: str) -> bool:
-    return (folder / name).exists() or (folder / name).is_symlink()
+    return exists(folder / name) or (folder / name).is_symlink()

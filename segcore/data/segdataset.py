@@ -22,6 +22,7 @@ from segcore.data.listfile import ClassList, Row, list_name, read_class_list, re
 from segcore.data.paths import inside, printable, read_file
 from segcore.data.rowfile import RowFiles, check_sizes
 from segcore.errors import DataError, LabelError, ListFileError
+from segcore.filesystem import exists, is_file, is_folder
 from segcore.tasks.sample import Sample
 
 if TYPE_CHECKING:
@@ -59,16 +60,16 @@ class SegDatasetFormat:
 
     def detects(self, root: Path) -> bool:
         """Say whether `root` has a list of image and label rows."""
-        return any((root / f"{split}.txt").is_file() for split in _SPLITS)
+        return any(is_file(root / f"{split}.txt") for split in _SPLITS)
 
     def splits(self, root: Path, config: Config) -> tuple[str, ...]:
         """Name the splits that `root` has a list of."""
-        return tuple(split for split in _SPLITS if list_file(root, split, config.data).is_file())
+        return tuple(split for split in _SPLITS if is_file(list_file(root, split, config.data)))
 
     def files(self, root: Path, data: DataConfig, splits: Sequence[str]) -> Iterator[str]:
         """Name every file that `splits` are made of. Raises DataError where one is missing."""
         files = RowFiles(root, data)
-        if class_file(root, data).exists():
+        if exists(class_file(root, data)):
             yield str(class_file(root, data).absolute())
         for split in splits:
             path = _find_list(root, split, data)
@@ -227,7 +228,7 @@ class SegDataset:
         own: set[str] | None = None
         for split in _SPLITS:
             other = list_file(self.root, split, self.config)
-            is_own = split == self.split or not other.is_file() or other.samefile(self._list)
+            is_own = split == self.split or not is_file(other) or other.samefile(self._list)
             if is_own:
                 continue
             own = own if own is not None else {self._files.path(row.image) for row in self._rows}
@@ -277,11 +278,11 @@ class SegDataset:
 
 
 def _find_list(root: Path, split: str, config: DataConfig) -> Path:
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(f"{printable(root)}: no such folder. Give the folder of the dataset.")
     path = list_file(root, split, config)
-    if not path.is_file():
-        there = [f"{name}.txt" for name in _SPLITS if (root / f"{name}.txt").is_file()]
+    if not is_file(path):
+        there = [f"{name}.txt" for name in _SPLITS if is_file(root / f"{name}.txt")]
         raise DataError(
             f"{printable(root)}: has no {path.name} (found: {', '.join(there) or 'no list'}). "
             "Write one with a row `image label` for each image, or let segcore data split do it.",
@@ -299,7 +300,7 @@ def agree_on_classes(
     was named is missing.
     """
     path = class_file(root, config)
-    is_listed = config.class_file is not None or path.is_file()
+    is_listed = config.class_file is not None or is_file(path)
     listed = read_class_list(path) if is_listed else None
     num_classes = config.num_classes
     if listed is None:
@@ -330,7 +331,7 @@ def count_classes(root: Path, config: DataConfig) -> int:
     highest = 0
     for split in _SPLITS:
         path = list_file(root, split, config)
-        for row in read_rows(path) if path.is_file() else ():
+        for row in read_rows(path) if is_file(path) else ():
             file = inside(root, row.label, allow_outside=config.allow_outside)
             shown = printable(row.label)
             label = decode_label(read_file(file, shown), shown, config.max_pixels)

@@ -16,6 +16,7 @@ from segcore.data.replacement import finish_list_replacement, replace_lists
 from segcore.data.split_source import Progress, Source, find_source
 from segcore.data.stratify import deal_out
 from segcore.errors import RequestError
+from segcore.filesystem import is_folder
 
 __all__ = ["Split", "SplitList", "split_dataset"]
 
@@ -91,7 +92,7 @@ def split_dataset(
     notes = [
         "an earlier split was cut short; it has been finished first"
         for folder in (root, root / "annotations")
-        if not dry_run and folder.is_dir() and finish_list_replacement(folder, files)
+        if not dry_run and is_folder(folder) and finish_list_replacement(folder, files)
     ]
     source = find_source(root, keep_test=keep_test, rescan=rescan)
     if shares.test == 0 and not keep_test:

@@ -22,9 +22,18 @@ from segcore.data.listfile import format_row, list_name, read_class_list, read_r
 from segcore.data.paths import inside, printable, read_file
 from segcore.data.pool import map_in_threads
 from segcore.errors import DataError, ListFileError
+from segcore.filesystem import is_file, is_folder, list_names
 from segcore.integer_key import is_integer_key
 
-__all__ = ["CocoSource", "ListSource", "Progress", "Source", "find_source", "list_files"]
+__all__ = [
+    "CocoSource",
+    "ListSource",
+    "Progress",
+    "Source",
+    "find_source",
+    "has_coco_files",
+    "list_files",
+]
 
 _SPLITS = ("train", "val", "test")
 _FOLD_LIST = re.compile(r"(?:train|val)_fold\d+\.txt\Z")
@@ -80,10 +89,10 @@ def find_source(root: Path, *, keep_test: bool = False, rescan: bool = False) ->
     of the same name; or else the images of its COCO files. With `keep_test` the images of the test
     list are left out. Raises DataError.
     """
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(f"{printable(root)}: no such folder. Give the folder of the dataset.")
     lists = [name for name in list_files(root) if not _FOLD_LIST.match(name)]
-    if not lists and any((root / "annotations").glob("instance*.json")):
+    if not lists and has_coco_files(root):
         if rescan:
             raise DataError(
                 f"{printable(root)}: a COCO dataset; what its files do not list has no label."
@@ -105,7 +114,7 @@ class ListSource:
         labels: dict[str, str] = {}
         if lists:
             self._read_lists(labels, lists)
-        elif (root / "images").is_dir() and (root / "annotations").is_dir():
+        elif is_folder(root / "images") and is_folder(root / "annotations"):
             self._pair_files(labels)
         else:
             raise DataError(
@@ -142,7 +151,7 @@ class ListSource:
 
     def _class_names(self, values: Sequence[int]) -> list[str]:
         path = self.folder / "labels.txt"
-        names = read_class_list(path).names if path.is_file() else ()
+        names = read_class_list(path).names if is_file(path) else ()
         return [names[v] if v < len(names) else f"value {v}" for v in values]
 
     def _read_lists(self, labels: dict[str, str], lists: Sequence[str]) -> None:
@@ -181,7 +190,7 @@ class ListSource:
 
     def _leave_out_test(self, labels: dict[str, str]) -> None:
         path = self.folder / "test.txt"
-        if not path.is_file():
+        if not is_file(path):
             raise DataError(
                 f"{printable(path)}: no such file, so there is no test list to keep. Give the test "
                 "list a share (--test 10), or leave --keep-test out."
@@ -239,11 +248,7 @@ class CocoSource:
 
     def _all_files(self) -> list[str]:
         named = [self.list_name(split, None) for split in _SPLITS]
-        return [
-            name
-            for name in sorted(os.listdir(self.folder))  # noqa: PTH208 - names are wanted
-            if name in named or _FOLD_FILE.match(name)
-        ]
+        return [name for name in list_names(self.folder) if name in named or _FOLD_FILE.match(name)]
 
     def _input_files(self) -> list[str]:
         named = [name for name in self._all_files() if not _FOLD_FILE.match(name)]
@@ -255,9 +260,9 @@ class CocoSource:
                 )
             named.remove("instance_test.json")
         found = named or sorted(
-            path.name
-            for path in self.folder.glob("instance*.json")
-            if not _FOLD_FILE.match(path.name) and path.name != "instance_test.json"
+            name
+            for name in coco_files(self.folder)
+            if not _FOLD_FILE.match(name) and name != "instance_test.json"
         )
         if not named and len(found) != 1:
             names = ", ".join(map(printable, found)) or "no file"
@@ -345,10 +350,21 @@ def _merge_records(contents: Mapping[str, dict[str, Any]], notes: list[str]) -> 
     return merged
 
 
+def coco_files(folder: Path) -> list[str]:
+    """Name the files in `folder` that are called as COCO files of instances are."""
+    names = list_names(folder)
+    return [name for name in names if name.startswith("instance") and name.endswith(".json")]
+
+
+def has_coco_files(root: Path) -> bool:
+    """Say whether the dataset in `root` has annotation files of COCO."""
+    return bool(coco_files(root / "annotations"))
+
+
 def list_files(root: Path) -> list[str]:
     """Name the lists in `root`, those of folds last."""
-    names = [f"{split}.txt" for split in _SPLITS if (root / f"{split}.txt").is_file()]
-    folds = [name for name in sorted(os.listdir(root)) if _FOLD_LIST.match(name)]  # noqa: PTH208
+    names = [f"{split}.txt" for split in _SPLITS if is_file(root / f"{split}.txt")]
+    folds = [name for name in list_names(root) if _FOLD_LIST.match(name)]
     return names + folds
 
 

@@ -27,8 +27,11 @@ from segcore.errors import (
     RequestError,
     SegcoreError,
 )
+from segcore.filesystem import is_file, is_folder, read_regular, real_path
 
 __all__ = ["Report", "check_plugin", "locate_plugins"]
+
+_MAX_PROJECT_BYTES = 2**20
 
 TIME_LIMIT_S = 60.0
 
@@ -52,17 +55,17 @@ def locate_plugins(name_or_path: str) -> tuple[list[FoundPlugin], list[str]]:
     PluginMissingError for a name that is not installed, RequestError for a path without a plugin.
     """
     path = Path(name_or_path)
-    if path.suffix == ".py" and path.is_file():
+    if path.suffix == ".py" and is_file(path):
         found = FoundPlugin(
             name=path.stem,
             value=path.stem,
             distribution=path.stem,
             version="(no version)",
             requirements=("segcore>=0",),  # a lone module carries no metadata to be judged
-            location=str(path.parent.resolve()),
+            location=str(real_path(path.parent)),
         )
-        return [found], [str(path.parent.resolve())]
-    if path.is_dir():
+        return [found], [str(real_path(path.parent))]
+    if is_folder(path):
         return _plugins_of_project(path)
     from segcore.discovery.catalogue import is_named
 
@@ -96,12 +99,12 @@ def _plugins_of_project(folder: Path) -> tuple[list[FoundPlugin], list[str]]:
             distribution=project.get("name", folder.name),
             version=project.get("version", "(dynamic version)"),
             requirements=tuple(r for r in requirements if not r[7:8].isalnum() and r[7:8] != "-"),
-            location=str(folder.resolve()),
+            location=str(real_path(folder)),
         )
         for name, value in entries.items()
     ]
-    root = folder.resolve()
-    return plugins, [str(place) for place in (root, root / "src") if place.is_dir()]
+    root = real_path(folder)
+    return plugins, [str(place) for place in (root, root / "src") if is_folder(place)]
 
 
 def _read_project(path: Path) -> dict[str, Any]:
@@ -115,7 +118,7 @@ def _read_project(path: Path) -> dict[str, Any]:
                 "reading pyproject.toml needs tomli on Python 3.10; run: pip install tomli"
             ) from error
     try:
-        parsed = tomllib.loads(path.read_text(encoding="utf-8"))
+        parsed = tomllib.loads(read_regular(path, _MAX_PROJECT_BYTES).decode())
     except FileNotFoundError as error:
         raise RequestError(f"{path.parent}: no pyproject.toml in this folder") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -17,6 +17,7 @@ from segcore.data.sampler import Sampler
 from segcore.data.tally import Tally
 from segcore.data.transforms.build import build_transforms
 from segcore.errors import DataError
+from segcore.filesystem import is_folder
 from segcore.tasks.sample import Sample
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def evaluate_model(
             "eval": config.eval.model_copy(update=dict(changes or {})),
         }
     )
-    folder = output or (path if path.is_dir() else path.parent)
+    folder = output or (path if is_folder(path) else path.parent)
     file, guard = folder / _RESULT, Guard([path, data], force=force)
     guard.check_file(file, marked_by(EVALUATION_MARK))
     prepare_output(folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segcore.checkpoint.files import DISK, append, storage_errors, truncate
+from segcore.filesystem import exists
 
 __all__ = ["History"]
 
@@ -23,7 +24,7 @@ class History:
 
     def cut(self, size_bytes: int) -> None:
         """Drop what was written after the checkpoint that noted `size_bytes`."""
-        if self._path.exists():
+        if exists(self._path):
             truncate(self._path, size_bytes)
         elif size_bytes:
             log.warning("%s is gone; it begins anew", self._path)
@@ -34,7 +35,7 @@ class History:
 
     def flush(self) -> int:
         """Make what was added survive a power cut, and count its bytes."""
-        if not self._path.exists():
+        if not exists(self._path):
             return 0
         with storage_errors(self._path):
             DISK.sync(self._path)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from segcore.checkpoint.files import write_atomic
 from segcore.discovery.build import build_component
+from segcore.filesystem import exists, open_regular
 from segcore.protocols import Observer
 
 if TYPE_CHECKING:
@@ -74,8 +75,11 @@ class CSVLog(Observer):
 
     def started(self, config: Config, output: Path) -> None:  # noqa: ARG002
         self._path = output / "evaluations.csv"
-        if self._path.exists():  # a resumed training goes on with its table
-            with self._path.open(newline="") as file:
+        if exists(self._path):  # a resumed training goes on with its table
+            with (
+                open_regular(self._path) as content,
+                io.TextIOWrapper(content, "utf-8", newline="") as file,
+            ):
                 self._rows = {int(row["step"]): row for row in csv.DictReader(file)}
 
     def evaluated(self, record: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from segcore.checkpoint.weights import MatchReport, load_into, match_weights, re
 from segcore.config.schema import WeightsOrigin
 from segcore.engine.head import ClassAxis, carry_rows, classes_to_reset, find_head
 from segcore.errors import ConfigError, WeightsError
+from segcore.filesystem import is_file
 from segcore.inference.source import find_model
 from segcore.nn.nearest import nearest_model_in
 
@@ -201,7 +202,7 @@ def _classes_of(start: Pretrained) -> tuple[str, ...] | None:
     if is_url(start.address):
         return None
     path = Path(start.address)
-    if not any((folder / "config.yaml").is_file() for folder in list(path.parents)[:3]):
+    if not any(is_file(folder / "config.yaml") for folder in list(path.parents)[:3]):
         return None
     return find_model(path).class_names
 

@@ -33,6 +33,7 @@ from segcore.engine.logfile import logging_to
 from segcore.engine.pretrained import find_start, load_pretrained
 from segcore.engine.result import describe_result
 from segcore.errors import CheckpointError, ConfigError, DataError, OutputError, RequestError
+from segcore.filesystem import real_path
 
 if TYPE_CHECKING:
     import paddle
@@ -137,7 +138,7 @@ def complete_config(config: Config, entry: Entry[ModelSpec], dataset: Dataset) -
     The network is built for as many channels as `data.channels` says. Raises ConfigError when its
     options say otherwise, or when mean and deviation have another number of values.
     """
-    root = Path(config.data.path or "").resolve()
+    root = real_path(config.data.path or "")
     names, colours = tuple(dataset.class_names), getattr(dataset, "class_colours", ())
     update = {"path": str(root), "num_classes": len(names), "class_names": names}
     if config.data.palette is None and any(colour is not None for colour in colours):

@@ -12,6 +12,7 @@ from segcore.checkpoint.manifest import MANIFEST, ExportManifest, FileRecord, re
 from segcore.checkpoint.ownership import EVALUATION_MARK, is_marked, read_head
 from segcore.errors import CheckpointError, ExportError
 from segcore.export.yml import INFERENCE_YML
+from segcore.filesystem import is_file, is_folder
 
 __all__ = ["ExportFolder", "find_export", "find_stranger"]
 
@@ -36,14 +37,14 @@ def find_export(folder: Path) -> ExportFolder | None:
     """
     for name, stem in _DESCRIPTIONS:
         description = folder / name
-        if not description.is_file():
+        if not is_file(description):
             continue
         program = next(
-            (folder / f"{stem}{end}" for end in _PROGRAMS if (folder / f"{stem}{end}").is_file()),
+            (folder / f"{stem}{end}" for end in _PROGRAMS if is_file(folder / f"{stem}{end}")),
             None,
         )
         params = folder / f"{stem}.pdiparams"
-        if program is None or not params.is_file():
+        if program is None or not is_file(params):
             wanted = f"{stem}.json or {stem}.pdmodel" if program is None else params.name
             raise ExportError(
                 f"{folder}: {name} is there, but {wanted} is not; export the model anew with "
@@ -67,9 +68,9 @@ def find_stranger(folder: Path) -> Path | None:
 
 
 def _is_ours(path: Path, root: Path, files: Mapping[str, FileRecord]) -> bool:
-    if path.is_dir() and not path.is_symlink():
+    if is_folder(path) and not path.is_symlink():
         return True
-    if path.is_symlink() or not path.is_file():
+    if path.is_symlink() or not is_file(path):
         return False
     name = path.relative_to(root).as_posix()
     if name in files:

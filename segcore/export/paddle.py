@@ -11,6 +11,7 @@ from segcore.devices.cpu import CPU
 from segcore.devices.framework import essence, require_paddle
 from segcore.errors import ExportError
 from segcore.export.yml import INFERENCE_YML, render_description
+from segcore.filesystem import is_file
 from segcore.protocols import ModelSource
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def save_graph(network: paddle.nn.Layer, specs: list[Any], prefix: Path) -> tupl
     # Paddle 2 adds a pickle that only paddle.jit.load reads; nobody should ever have to trust it.
     DISK.remove_tree(prefix.with_suffix(".pdiparams.info"))
     program = prefix.with_suffix(".json")
-    if not program.is_file():
+    if not is_file(program):
         program = prefix.with_suffix(".pdmodel")
     return program, prefix.with_suffix(".pdiparams")
 

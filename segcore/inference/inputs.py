@@ -17,6 +17,7 @@ from segcore.config.schema import DataConfig
 from segcore.data.decode import decode_image
 from segcore.data.paths import printable, read_file
 from segcore.errors import DataError, ImageError, RequestError
+from segcore.filesystem import exists, is_folder
 from segcore.inference.download import fetch_image
 from segcore.inference.result import LABEL_MARK
 from segcore.tasks.result import OVERLAY_MARK, array_name, array_source
@@ -73,8 +74,8 @@ def expand_inputs(given: PredictInput, first_position: int = 0) -> Iterator[Imag
 
 
 def _expand_path(path: Path) -> Iterator[ImageInput]:
-    if not path.is_dir():
-        if not path.exists():
+    if not is_folder(path):
+        if not exists(path):
             raise DataError(f"{printable(path)}: there is no such file or folder")
         yield ImageInput(path.stem, str(path), path)
         return

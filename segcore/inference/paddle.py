@@ -11,6 +11,7 @@ import numpy as np
 from segcore.devices.framework import essence, require_paddle, restore_threads
 from segcore.errors import ExhaustedError, ExportError
 from segcore.export.folder import ExportFolder, find_export
+from segcore.filesystem import read_regular
 
 if TYPE_CHECKING:
     from segcore.protocols import Device, InferenceSession, ModelSource
@@ -60,7 +61,7 @@ class PaddleSession:
 
     def __init__(self, export: ExportFolder, device: Device, index: int) -> None:
         self._export, self._device, self._index = export, device, index
-        self._first = 1 if b"nearest_interp" in export.program.read_bytes() else 0
+        self._first = 1 if b"nearest_interp" in _read_program(export) else 0
         self._attempt = self._first
         self._has_run = False
         self._predictor = self._create_predictor()
@@ -141,6 +142,13 @@ class PaddleSession:
             f"memory of {self._device.place(self._index)} ran out on inputs of shape "
             f"{_shapes(inputs)}: use a smaller batch or a smaller target size"
         )
+
+
+def _read_program(export: ExportFolder) -> bytes:
+    try:
+        return read_regular(export.program)
+    except OSError as error:
+        raise ExportError(f"{export.program}: cannot be read ({error.strerror})") from error
 
 
 def _export_of(source: ModelSource) -> ExportFolder:

@@ -9,6 +9,7 @@ from segcore.config.schema import Config
 from segcore.errors import ConfigError, RequestError
 from segcore.export.folder import find_export
 from segcore.export.yml import Description, read_description
+from segcore.filesystem import exists, is_file
 from segcore.protocols import ModelSource
 
 __all__ = ["FoundModel", "find_model"]
@@ -34,9 +35,9 @@ def find_model(path: Path, name: str | None = None) -> FoundModel:
     `name` names the model where the files do not. Raises RequestError when there is none, and
     ConfigError or ExportError when its files are wrong.
     """
-    if not path.exists():
+    if not exists(path):
         raise RequestError(f"{path}: there is no such file or folder")
-    if path.is_file():
+    if is_file(path):
         if path.name in ("inference.yml", "inference.json", "inference.pdmodel", "config.yaml"):
             return find_model(path.parent, name)
         return _from_weights(path)
@@ -50,7 +51,7 @@ def find_model(path: Path, name: str | None = None) -> FoundModel:
     )
     folders = (path, path / "best_model", *([path.parent] if path.name == "inference" else []))
     weights = next(
-        (folder / file for folder in folders for file in _WEIGHTS if (folder / file).is_file()),
+        (folder / file for folder in folders for file in _WEIGHTS if is_file(folder / file)),
         None,
     )
     if export_dir is not None:
@@ -89,7 +90,7 @@ def _from_weights(weights: Path) -> FoundModel:
 def _config_above(weights: Path) -> Path | None:
     """Find config.yaml beside `weights`, or up to two folders above, as runs have it."""
     for folder in list(weights.absolute().parents)[:3]:
-        if (folder / "config.yaml").is_file():
+        if is_file(folder / "config.yaml"):
             return folder / "config.yaml"
     return None
 

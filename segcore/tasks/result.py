@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from segcore.checkpoint.ownership import Guard, Recogniser, file_key, is_unknown, marked_by
 from segcore.errors import OutputError
+from segcore.filesystem import is_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,7 +115,7 @@ class Result(ABC):
         """
         target = Path(path)
         guard = Guard([self.source], force=force)
-        if target.suffix.lower() in _PICTURES and not target.is_dir():
+        if target.suffix.lower() in _PICTURES and not is_folder(target):
             data = self.encode_picture(target.suffix.lower())
             return [guard.write_file(target, data, marked_by(OVERLAY_MARK))]
         stem, known = self._stem_in(target), self.recognisers()
@@ -134,7 +135,7 @@ class Result(ABC):
         target = Path(path)
         data = (json.dumps(self.json, indent=2) + "\n").encode()
         guard, is_ours = Guard([self.source], force=force), marked_by(RESULT_MARK)
-        if target.suffix.lower() == ".json" and not target.is_dir():
+        if target.suffix.lower() == ".json" and not is_folder(target):
             return guard.write_file(target, data, is_ours)
         file = guard.write_file(target / f"{self._stem_in(target)}.json", data, is_ours)
         self._claim(target)

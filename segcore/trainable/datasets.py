@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 from segcore.data.listfile import list_name, read_class_list, read_rows
 from segcore.data.paths import printable
 from segcore.errors import DataError, RequestError
+from segcore.filesystem import real_path
 from segcore.protocols import Dataset
 from segcore.trainable.transforms import Compose
 
@@ -149,7 +150,7 @@ class SegDataset(_ListedDataset):
         known = {split: data for split, data in others.items() if isinstance(data, SegDataset)}
         if known != others or any(data.data_dir != self.data_dir for data in known.values()):
             return {}  # settings name one folder
-        root = self.data_dir.resolve()
+        root = real_path(self.data_dir)
         lists = {split: _shown_in(root, data.list_path) for split, data in known.items()}
         found: dict[str, Any] = {}
         if any(name != list_name(split) for split, name in lists.items()):
@@ -214,8 +215,8 @@ def coco_settings(datasets: Mapping[str, CocoDetection]) -> dict[str, Any]:
 
     `data.path` is the innermost folder that holds them all, and the others are relative to it.
     """
-    images = {split: dataset.data_dir.resolve() for split, dataset in datasets.items()}
-    files = {split: dataset.ann_file.resolve() for split, dataset in datasets.items()}
+    images = {split: real_path(dataset.data_dir) for split, dataset in datasets.items()}
+    files = {split: real_path(dataset.ann_file) for split, dataset in datasets.items()}
     root = os.path.commonpath([*images.values(), *(path.parent for path in files.values())])
     return {
         "data.path": root,
@@ -238,7 +239,7 @@ def place_settings(train: AnyDataset, val: AnyDataset | None) -> dict[str, Any]:
 
 def _shown_in(root: Path, path: Path) -> str:
     """Write `path` relative to `root`, where it is in there."""
-    whole = path.resolve()
+    whole = real_path(path)
     return (whole.relative_to(root) if whole.is_relative_to(root) else whole).as_posix()
 
 
@@ -263,8 +264,8 @@ def require_apart(train: AnyDataset, val: AnyDataset) -> None:
     """
     if not isinstance(train, _ListedDataset) or not isinstance(val, _ListedDataset):
         return
-    learnt = {Path(row[0]).resolve() for row in train.file_list}
-    shared = [row[0] for row in val.file_list if Path(row[0]).resolve() in learnt]
+    learnt = {real_path(row[0]) for row in train.file_list}
+    shared = [row[0] for row in val.file_list if real_path(row[0]) in learnt]
     if shared:
         raise DataError(
             f"{len(shared)} images are in train_dataset and in eval_dataset: "

@@ -30,6 +30,7 @@ from segcore.data.transforms.build import Pipeline, build_transforms
 from segcore.discovery.catalogue import get_catalogue
 from segcore.discovery.weights import find_known_weights, known_weights
 from segcore.errors import DataError, RequestError
+from segcore.filesystem import exists, is_folder, real_path
 from segcore.inference.inputs import ImageInput, expand_inputs
 from segcore.tasks.result import Predicted
 from segcore.tasks.sample import Sample
@@ -367,7 +368,7 @@ class TrainableModel:
             image = _rgb(image)
         elif not isinstance(image, str | Path):
             raise RequestError(f"{image!r} is no image: give a path or an array (H, W, C)")
-        elif Path(image).is_dir():
+        elif is_folder(Path(image)):
             raise RequestError(f"{image}: is a folder; list its images")
         return next(expand_inputs([image], first_position=position))
 
@@ -423,8 +424,8 @@ def _is_continued(output: Path, checkpoint: str | Path | None) -> bool:
     """Say whether the run in `output` goes on. Raises RequestError for any other checkpoint."""
     if checkpoint is None:
         return False
-    wanted, run = Path(checkpoint).resolve(), RunFolder(output.resolve())
-    if not wanted.exists():
+    wanted, run = real_path(checkpoint), RunFolder(real_path(output))
+    if not exists(wanted):
         raise RequestError(f"resume_checkpoint={checkpoint}: there is no such folder")
     named = [path for path in run.checkpoints.glob("step-*") if path.name[5:].isdecimal()]
     steps = sorted(named, key=lambda path: (len(path.name), path.name))

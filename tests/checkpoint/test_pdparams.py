@@ -228,7 +228,7 @@ def test_limits_are_kept(limits, said):
         ("gone", "No such file"),
         ("", "not a regular"),
         ("pipe", "not a regular"),
-        ("\0", "not a path"),
+        ("\0", "can hold such characters"),
     ],
 )
 def test_what_is_no_file_is_refused_without_waiting(tmp_path, name, said):

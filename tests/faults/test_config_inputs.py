@@ -88,7 +88,7 @@ REFUSED = {
     "59 absolute": ("_base_: /etc/passwd", "leads out of the folder"),
     "59 itself": ("x: 1\n_base_: c.yaml", "c.yaml:2: _base_: the includes run in a circle"),
     "59 with a NUL": ('_base_: "a\\0b"', "not a usable path"),
-    "59 folder": ("_base_: .", "is a folder"),
+    "59 folder": ("_base_: .", "not a regular file but a folder"),
     "60 newer": ("version: 2\nnew_key: 1", "c.yaml:1: version = 2: was written for a newer segco"),
     "60 older": ("version: 0", "to migrate"),
     "60 no number": ("version: latest", "version = 'latest': must be 1"),

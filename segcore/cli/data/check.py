@@ -17,6 +17,7 @@ from segcore.cli.data.options import (
 from segcore.cli.messages import printable, say
 from segcore.cli.table import print_json
 from segcore.errors import CheckFailed
+from segcore.filesystem import is_folder, real_path
 
 if TYPE_CHECKING:
     from segcore.data.inspection.result import CheckResult
@@ -69,8 +70,8 @@ def check_command(
     config = read_data_config(file, overrides)
     prepare_report(report)
     known = None if baseline is None else baselines.read_baseline(baseline)
-    target = folder.resolve() if output is None else output
-    if output is not None or folder.is_dir():
+    target = real_path(folder) if output is None else output
+    if output is not None or is_folder(folder):
         prepare_output(target)  # before the work, not after it
     result = check_dataset(
         folder,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from segcore.errors import CheckFailed, RequestError
+from segcore.filesystem import is_file
 
 if TYPE_CHECKING:
     from segcore.data.convert.image import Overlap
@@ -110,7 +111,7 @@ def _read_classes(text: str) -> list[str]:
     """Give the names in a list with commas, or in a file of that name."""
     from segcore.data.listfile import read_class_list
 
-    if Path(text).is_file():
+    if is_file(Path(text)):
         return list(read_class_list(Path(text)).names)
     return [name.strip() for name in text.split(",")]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from segcore.errors import OutputError
+from segcore.filesystem import is_folder
 
 if TYPE_CHECKING:
     from segcore.data.demo import Kind
@@ -35,7 +36,7 @@ def demo_command(
     folder: Path, kind: str, images: int, size: int, seed: int, *, force: bool
 ) -> None:
     """Draw a dataset to try segcore with: images, exact labels and their lists."""
-    if not force and folder.is_dir() and any(folder.iterdir()):
+    if not force and is_folder(folder) and any(folder.iterdir()):
         raise OutputError(f"{folder}: is not empty. Name another folder, or add --force.")
 
     from tqdm import tqdm

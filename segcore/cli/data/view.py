@@ -16,6 +16,7 @@ from segcore.cli.data.options import (
 )
 from segcore.cli.messages import printable, say
 from segcore.cli.table import print_json
+from segcore.filesystem import is_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,7 +100,7 @@ def view_command(
     Oddest are samples with rare classes, unusual brightness, contrast, size or number of objects,
     tiny objects, much that is ignored, or labels whose borders are off the edges in the image.
     """
-    if run is not None and file is None and (run / "config.yaml").is_file():
+    if run is not None and file is None and is_file(run / "config.yaml"):
         file = run / "config.yaml"  # how the model's data were read
     config = read_data_config(file, overrides)
     prepare_report(report)

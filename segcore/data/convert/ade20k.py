@@ -16,6 +16,7 @@ from segcore.data.convert.pairs import Pair, PairSource, value_table
 from segcore.data.convert.source import IMAGE_SUFFIXES, read_lines, walk_files, without_suffix
 from segcore.data.paths import printable
 from segcore.errors import DataError
+from segcore.filesystem import is_file, is_folder
 
 __all__ = ["ADE20K_CLASSES", "Ade20kConverter"]
 
@@ -46,7 +47,7 @@ class Ade20kConverter(BaseModel):
 
     def detects(self, root: Path) -> bool:
         """Say whether `root` has labels for training or validation."""
-        return any((root / "annotations" / name).is_dir() for name in ("training", "validation"))
+        return any(is_folder(root / "annotations" / name) for name in ("training", "validation"))
 
     def read(self, root: Path) -> PairSource:
         """Find the images with a label. Raises DataError."""
@@ -65,7 +66,7 @@ class Ade20kConverter(BaseModel):
             pairs.append(
                 Pair(without_suffix(rest), f"images/{name}", f"annotations/{label}", _SPLITS[split])
             )
-        names = _read_names(root) if (root / _INFO).is_file() else ADE20K_CLASSES
+        names = _read_names(root) if is_file(root / _INFO) else ADE20K_CLASSES
         table = value_table(range(1, len(names) + 1))
         return PairSource(root, pairs, Classes(names), table, notes=notes)
 

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from segcore.annotation import Classes, Note, Region, Split
 from segcore.data.convert.pairs import Pair, PairSource, value_table
 from segcore.data.convert.source import cut_values, walk_files
+from segcore.filesystem import is_file, is_folder
 
 __all__ = ["CityscapesConverter"]
 
@@ -61,7 +62,7 @@ class CityscapesConverter(BaseModel):
 
     def detects(self, root: Path) -> bool:
         """Say whether `root` has the two folders."""
-        return (root / _IMAGES).is_dir() and (root / self.annotations).is_dir()
+        return is_folder(root / _IMAGES) and is_folder(root / self.annotations)
 
     def read(self, root: Path) -> PairSource:
         """Find the images with a label. Raises DataError."""
@@ -81,7 +82,7 @@ class CityscapesConverter(BaseModel):
                 continue
             kinds.add(kind)
             objects = f"{place}_instanceIds.png"
-            has_objects = (root / objects).is_file()
+            has_objects = is_file(root / objects)
             pairs.append(
                 Pair(
                     stem,

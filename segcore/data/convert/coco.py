@@ -40,6 +40,7 @@ from segcore.data.convert.source import (
 )
 from segcore.data.paths import printable, read_file
 from segcore.errors import DataError
+from segcore.filesystem import is_file
 from segcore.tasks.polygon import clip_polygon, polygon_rle
 from segcore.tasks.rle import Rle, encode_mask, rle_area, rle_box, rle_json
 
@@ -86,7 +87,7 @@ def _annotation_files(root: Path) -> dict[Split, Path]:
     found: dict[Split, Path] = {}
     for split, names in _FILES.items():
         paths = (root / "annotations" / name for name in names)
-        path = next((path for path in paths if path.is_file()), None)
+        path = next((path for path in paths if is_file(path)), None)
         if path is not None:
             found[split] = path
     return found

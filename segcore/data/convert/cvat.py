@@ -24,6 +24,7 @@ from segcore.data.convert.source import (
 )
 from segcore.data.paths import printable, read_file
 from segcore.errors import DataError
+from segcore.filesystem import is_file
 
 __all__ = ["CvatConverter"]
 
@@ -47,7 +48,7 @@ class CvatConverter(BaseModel):
 
     def detects(self, root: Path) -> bool:
         """Say whether `root` has the file of annotations."""
-        return (root / _FILE).is_file()
+        return is_file(root / _FILE)
 
     def read(self, root: Path) -> CvatSource:
         """Read the annotations. Raises DataError."""
@@ -181,8 +182,6 @@ class _Handler:
 
 def _read_xml(root: Path) -> _Handler:
     path = find_inside(root, _FILE)
-    if (size := os.stat(path).st_size) > _MAX_BYTES:  # noqa: PTH116
-        raise DataError(f"{_FILE}: {size} bytes are more than the {_MAX_BYTES} that are read.")
     handler = _Handler()
     parser = expat.ParserCreate()
     parser.StartElementHandler = handler.start
@@ -191,7 +190,7 @@ def _read_xml(root: Path) -> _Handler:
     parser.StartDoctypeDeclHandler = handler.refuse
     parser.EntityDeclHandler = handler.refuse
     try:
-        parser.Parse(read_file(path, _FILE), True)
+        parser.Parse(read_file(path, _FILE, _MAX_BYTES), True)
     except (expat.ExpatError, ValueError, LookupError) as error:
         raise DataError(f"{_FILE}: is no XML ({error}).") from error
     return handler

@@ -39,6 +39,7 @@ from segcore.data.header import read_header
 from segcore.data.label import decode_label
 from segcore.data.paths import printable, read_file
 from segcore.errors import DataError
+from segcore.filesystem import is_file
 from segcore.integer_key import is_integer_key
 
 __all__ = ["LabelMe"]
@@ -79,7 +80,7 @@ class LabelMe(BaseModel):
 
     def detects(self, root: Path) -> bool:
         """Say whether `root` has PaddleX's lists, or JSON files that are called as images are."""
-        if any((root / name).is_file() for name in _LISTS.values()):
+        if any(is_file(root / name) for name in _LISTS.values()):
             return True
         images = {_stem(name) for name in walk_files(root, IMAGE_SUFFIXES)}
         return any(_stem(name) in images for name in walk_files(root, frozenset((".json",))))
@@ -158,7 +159,7 @@ class LabelMeDataset:
 
     def _find(self) -> list[_Entry]:
         lists: dict[Split, str] = {
-            split: name for split, name in _LISTS.items() if (self._root / name).is_file()
+            split: name for split, name in _LISTS.items() if is_file(self._root / name)
         }
         files = walk_files(self._root, frozenset((".json",)))
         if not lists:
@@ -186,7 +187,7 @@ class LabelMeDataset:
 
     def _add_unlabelled(self, names: list[str], shown: set[str]) -> None:
         """Note images that no JSON file is about, or add them to `names` as background."""
-        if any((self._root / name).is_file() for name in _LISTS.values()):
+        if any(is_file(self._root / name) for name in _LISTS.values()):
             return
         files = walk_files(self._root, IMAGE_SUFFIXES)
         missing = [file for file in files if _stem(file) not in shown]
@@ -199,7 +200,7 @@ class LabelMeDataset:
 
     def _class_names(self, labels: Mapping[str, None]) -> tuple[str, ...]:
         """Give the classes of a class file, then other labels as they appear, background first."""
-        listed = next((n for n in _CLASS_FILES if (self._root / n).is_file()), None)
+        listed = next((n for n in _CLASS_FILES if is_file(self._root / n)), None)
         names = list(read_lines(self._root, listed)) if listed is not None else []
         found = dict.fromkeys([*names, *labels])
         background = next(filter(is_background, found), DEFAULT_BACKGROUND)

@@ -28,6 +28,7 @@ from segcore.errors import (
     RequestError,
     SegcoreError,
 )
+from segcore.filesystem import is_folder, real_path
 
 if TYPE_CHECKING:
     from segcore.discovery.catalogue import Catalogue, Entry
@@ -161,7 +162,7 @@ def _load(dataset: AnnotatedDataset, index: int) -> tuple[AnnotatedImage, str]:
 
 
 def _find_reader(root: Path, name: str | None, catalogue: Catalogue) -> Entry[ConverterSpec]:
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(f"{printable(root)}: there is no such folder. Give that of the dataset.")
     if name is not None:
         entry = catalogue.converters.find(name)
@@ -197,13 +198,13 @@ def _find_writer(name: str, catalogue: Catalogue) -> Entry[ConverterSpec]:
 
 
 def _check_places(root: Path, output: Path, *, force: bool) -> None:
-    inner, outer = output.resolve(), root.resolve()
+    inner, outer = real_path(output), real_path(root)
     if inner == outer or outer in inner.parents:
         raise OutputError(
             f"{printable(output)}: is inside the dataset that is converted, where it would be "
             "taken for a part of it. Name a folder outside."
         )
-    if not force and output.is_dir() and any(output.iterdir()):
+    if not force and is_folder(output) and any(output.iterdir()):
         raise OutputError(
             f"{printable(output)}: is not empty. Name another folder, or add --force to replace "
             "the files of an earlier conversion."

@@ -37,6 +37,7 @@ from segcore.data.listfile import ClassList, Row, format_row, read_class_list, r
 from segcore.data.paths import printable
 from segcore.data.segdataset import count_classes
 from segcore.errors import RequestError
+from segcore.filesystem import is_file, is_folder
 
 __all__ = ["SegDatasetConverter", "class_lines", "read_classes", "to_class_map"]
 
@@ -52,8 +53,8 @@ class SegDatasetConverter(BaseModel):
 
     def detects(self, root: Path) -> bool:
         """Say whether `root` has a list and labels."""
-        return (root / "annotations").is_dir() and any(
-            (root / f"{split}.txt").is_file() for split in _SPLITS
+        return is_folder(root / "annotations") and any(
+            is_file(root / f"{split}.txt") for split in _SPLITS
         )
 
     def read(self, root: Path) -> SegDatasetSource:
@@ -73,7 +74,7 @@ class SegDatasetSource:
         self._rows: list[tuple[Row, Split]] = [
             (row, split)
             for split in _SPLITS
-            if (root / f"{split}.txt").is_file()
+            if is_file(root / f"{split}.txt")
             for row in read_rows(root / f"{split}.txt")
         ]
         self.names: Sequence[str] = strip_common_folder(
@@ -130,13 +131,13 @@ class SegDatasetWriter:
 
 def read_classes(path: Path, count: Callable[[], int]) -> Classes:
     """Read a file of classes, or number them where there is none: `count()` says how many."""
-    if path.is_file():
+    if is_file(path):
         listed = read_class_list(path)
     else:
         names = tuple(f"class {number}" for number in range(count()))
         listed = ClassList(names, (None,) * len(names))
     # without a file nobody can say what class 0 is, and background is what it usually is
-    has_background = not path.is_file() or is_background(listed.names[0])
+    has_background = not is_file(path) or is_background(listed.names[0])
     colours = listed.colours if any(listed.colours) else ()
     return Classes(listed.names, colours, has_background)
 

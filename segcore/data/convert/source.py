@@ -113,9 +113,7 @@ def read_json(root: Path, name: str, encoding: str | None = None) -> Any:
     Raises DataError when it is larger than any annotation of one image is, or no JSON.
     """
     path, shown = find_inside(root, name), printable(name)
-    if (size := os.stat(path).st_size) > _MAX_JSON_BYTES:  # noqa: PTH116
-        raise DataError(f"{shown}: {size} bytes are more than the {_MAX_JSON_BYTES} that are read.")
-    data = read_file(path, shown)
+    data = read_file(path, shown, _MAX_JSON_BYTES)
     try:
         return json.loads(data if encoding is None else data.decode(encoding))
     except UnicodeDecodeError as error:
@@ -137,9 +135,7 @@ def shown_value(value: Any) -> str:
 def read_lines(root: Path, name: str) -> Iterator[str]:
     """Give the lines of a text file below `root` that hold something, without outer blanks."""
     path, shown = find_inside(root, name), printable(name)
-    if (size := os.stat(path).st_size) > _MAX_LIST_BYTES:  # noqa: PTH116
-        raise DataError(f"{shown}: {size} bytes are more than the {_MAX_LIST_BYTES} that are read.")
-    text = read_file(path, shown).decode("utf-8-sig", "surrogateescape")
+    text = read_file(path, shown, _MAX_LIST_BYTES).decode("utf-8-sig", "surrogateescape")
     return (line.strip() for line in text.splitlines() if line.strip())
 
 

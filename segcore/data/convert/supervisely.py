@@ -29,6 +29,7 @@ from segcore.data.convert.source import (
 from segcore.data.header import read_header
 from segcore.data.paths import printable
 from segcore.errors import DataError, ImageError
+from segcore.filesystem import is_file
 
 __all__ = ["SuperviselyConverter"]
 
@@ -49,7 +50,7 @@ class SuperviselyConverter(BaseModel):
 
     def detects(self, root: Path) -> bool:
         """Say whether `root` has a `meta.json` and annotations."""
-        return (root / "meta.json").is_file() and any(root.glob("*/ann"))
+        return is_file(root / "meta.json") and any(root.glob("*/ann"))
 
     def read(self, root: Path) -> SuperviselySource:
         """Read the classes and find the images. Raises DataError."""

@@ -43,6 +43,7 @@ from segcore.data.convert.source import (
 from segcore.data.palette import voc_palette
 from segcore.data.paths import printable
 from segcore.errors import DataError, RequestError
+from segcore.filesystem import is_file, is_folder
 
 __all__ = ["VOC_CLASSES", "VocConverter"]
 
@@ -65,7 +66,7 @@ class VocConverter(BaseModel):
 
     def detects(self, root: Path) -> bool:
         """Say whether `root` has the folders of images and labels."""
-        return (root / "JPEGImages").is_dir() and (root / "SegmentationClass").is_dir()
+        return is_folder(root / "JPEGImages") and is_folder(root / "SegmentationClass")
 
     def read(self, root: Path) -> VocSource:
         """Read the lists. Raises DataError."""
@@ -81,12 +82,12 @@ class VocSource:
 
     def __init__(self, root: Path, *, with_objects: bool) -> None:
         self._root = root
-        self._with_objects = with_objects and (root / "SegmentationObject").is_dir()
+        self._with_objects = with_objects and is_folder(root / "SegmentationObject")
         found = walk_files(root / "JPEGImages", IMAGE_SUFFIXES)
         self._files = {without_suffix(name): f"JPEGImages/{name}" for name in found}
         self._splits: dict[str, Split] = {}
         for split in _SPLITS:
-            if (root / _LISTS / f"{split}.txt").is_file():
+            if is_file(root / _LISTS / f"{split}.txt"):
                 for name in read_lines(root, f"{_LISTS}/{split}.txt"):
                     self._splits.setdefault(name, split)
         self.notes: Sequence[Note] = ()
@@ -94,7 +95,7 @@ class VocSource:
             labels = walk_files(root / "SegmentationClass", frozenset((".png",)))
             self._splits = {without_suffix(name): "train" for name in labels}
         self.names: Sequence[str] = list(self._splits)
-        listed = next((n for n in ("class_names.txt", "labels.txt") if (root / n).is_file()), None)
+        listed = next((n for n in ("class_names.txt", "labels.txt") if is_file(root / n)), None)
         self.classes = (
             Classes(VOC_CLASSES, (), True)
             if listed is None

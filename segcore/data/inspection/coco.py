@@ -25,6 +25,7 @@ from segcore.data.pool import map_in_threads
 from segcore.data.rowfile import RowFiles
 from segcore.data.stats.survey import Progress
 from segcore.errors import DataError
+from segcore.filesystem import is_file
 from segcore.tasks.instances import mask_rle
 from segcore.tasks.rle import decode_mask
 
@@ -87,7 +88,7 @@ class _Inspector:
         return Census("COCOInstSegDataset", censuses, names, counted="objects")
 
     def _read(self, split: str, path: Path) -> None:
-        if not path.is_file():
+        if not is_file(path):
             message = (
                 f"{path.name}: is missing. Put the annotations of {split} there, or name their "
                 "file with data.annotation_files."

@@ -33,6 +33,7 @@ from segcore.data.rowfile import RowFiles
 from segcore.data.segdataset import agree_on_classes, class_file, list_file
 from segcore.data.stats.survey import Progress
 from segcore.errors import DataError
+from segcore.filesystem import is_file, open_regular
 
 __all__ = ["inspect_segdataset"]
 
@@ -119,7 +120,7 @@ class _Inspector:
         """Give the classes as far as they are agreed on; None where labels have to be counted."""
         path, config = class_file(self.root, self.config), self.config
         has_classes = config.num_classes is not None or config.class_names is not None
-        if not path.is_file() and config.class_file is None and not has_classes:
+        if not is_file(path) and config.class_file is None and not has_classes:
             self.collector.add(
                 "classes-missing",
                 path.name,
@@ -145,7 +146,7 @@ class _Inspector:
 
     def _places(self) -> Iterator[_Place]:
         for split, path in self.lists.items():
-            if not path.is_file():
+            if not is_file(path):
                 self.collector.add(
                     "list-missing",
                     path.name,
@@ -201,7 +202,7 @@ class _Inspector:
 
     def _judge_lists(self) -> None:
         for split, path in self.lists.items():
-            if path.is_file() and not len(self.ledgers[split]) and split not in self.bad_lists:
+            if is_file(path) and not len(self.ledgers[split]) and split not in self.bad_lists:
                 message = f"{path.name}: lists no images. Write a row `image label` for each image."
                 self.collector.add("list-empty", path.name, message, split=split)
         names = {split: path.name for split, path in self.lists.items()}
@@ -242,7 +243,7 @@ class _Inspector:
 
 def _count_lines(path: Path) -> int:
     """Count the line ends of a list, as a first idea of its rows."""
-    if not path.is_file():
+    if not is_file(path):
         return 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return sum(piece.count(b"\n") for piece in iter(partial(file.read, 2**20), b""))

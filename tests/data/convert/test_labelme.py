@@ -455,7 +455,7 @@ def test_a_json_file_beyond_the_limit_is_not_read(folder, convert, monkeypatch):
     from segcore.data.convert import source
 
     monkeypatch.setattr(source, "_MAX_JSON_BYTES", 100)
-    with pytest.raises(DataError, match="bytes are more than the 100 that are read"):
+    with pytest.raises(DataError, match="bytes, and no more than 100 are read"):
         convert(folder(shape("a", "polygon", HOLE)))
 
 
