@@ -6,7 +6,7 @@ here, because the package's own one needs ml_dtypes for bfloat16.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,9 +48,9 @@ def decode_safetensors(data: bytes, source: str = "weights") -> dict[str, Array]
     for name, entry in entries:
         kind, shape, content = entry["dtype"], entry["shape"], entry["data"]
         if kind == "BF16":
-            arrays[name] = bfloat16_to_float32(np.frombuffer(content, "<u2").reshape(shape))
+            arrays[name] = bfloat16_to_float32(_array(content, "<u2", shape, name, source))
         elif kind in _TYPES:
-            stored = np.frombuffer(content, _TYPES[kind]).reshape(shape)
+            stored = _array(content, _TYPES[kind], shape, name, source)
             arrays[name] = np.array(stored, stored.dtype.newbyteorder("="))
         else:
             raise WeightsError(
@@ -58,6 +58,17 @@ def decode_safetensors(data: bytes, source: str = "weights") -> dict[str, Array]
                 f"{', '.join(_TYPES)}. Convert the file to one of these."
             )
     return arrays
+
+
+def _array(content: bytes, code: str, shape: Sequence[int], name: str, source: str) -> Array:
+    try:
+        return np.frombuffer(content, code).reshape(shape)
+    except (ValueError, OverflowError) as error:
+        # an empty array whose other axes multiply to more than NumPy counts
+        shown = "x".join(map(str, shape[:8]))
+        raise WeightsError(
+            f"{source}: {name!r:.80} has the impossible shape {shown}. Get the file again."
+        ) from error
 
 
 def encode_safetensors(arrays: Mapping[str, Array]) -> bytes:

@@ -10,6 +10,7 @@ import click
 from segcore.cli.console import console_logging
 from segcore.cli.force import force_option
 from segcore.cli.table import print_json
+from segcore.config.schema import MOST_IMAGES, MOST_WORKERS
 
 __all__ = ["eval_command"]
 
@@ -33,8 +34,18 @@ __all__ = ["eval_command"]
 )
 @click.option("--device", default="auto", show_default=True, help="cpu, gpu, gpu:1 or auto.")
 @click.option("--runtime", default="auto", show_default=True, help="auto, paddle or eager.")
-@click.option("--workers", type=int, default=2, show_default=True, help="Data workers.")
-@click.option("--batch-size", type=int, help="Images at once, where their sizes agree.")
+@click.option(
+    "--workers",
+    type=click.IntRange(0, MOST_WORKERS),
+    default=2,
+    show_default=True,
+    help="Data workers.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, MOST_IMAGES),
+    help="Images at once, where their sizes agree.",
+)
 @click.option(
     "--convention",
     type=click.Choice(["present", "paddleseg", "paddlex1"]),

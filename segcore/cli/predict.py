@@ -47,7 +47,7 @@ def _parse_size(
 @click.option("--device", default="auto", show_default=True, help="cpu, gpu:0, ... or auto.")
 @click.option("--runtime", default="auto", show_default=True, help="Engine that runs the model.")
 @click.option("--hpi", is_flag=True, help="Insist on an optimised graph.")
-@click.option("--batch-size", type=click.IntRange(min=1), help="Images at once, of equal size.")
+@click.option("--batch-size", type=click.IntRange(1, 65536), help="Images at once, of equal size.")
 @click.option(
     "--target-size", callback=_parse_size, metavar="SIZE",
     help="Input of the network: 512, 1024x512 (width x height), or -1 for the image's own.",

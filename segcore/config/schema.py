@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from segcore.integer_key import KEY_LIMIT
 
 __all__ = [
+    "MOST_IMAGES",
+    "MOST_WORKERS",
     "CheckpointConfig",
     "Component",
     "Config",
@@ -24,16 +26,19 @@ __all__ = [
     "PredictConfig",
     "ScheduleConfig",
     "Section",
+    "Side",
     "SlidingConfig",
     "TrainConfig",
     "WeightsOrigin",
 ]
 
 SCHEMA_VERSION: Final = 1
+MOST_IMAGES: Final = 65536  # in one batch
+MOST_WORKERS: Final = 256
 
-Size = Annotated[
-    tuple[Annotated[int, Field(gt=0)], Annotated[int, Field(gt=0)]], Field(strict=False)
-]
+Count = Annotated[int, Field(lt=2**63)]
+Side = Annotated[int, Field(gt=0, lt=2**31)]
+Size = Annotated[tuple[Side, Side], Field(strict=False)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Colour = Annotated[tuple[Byte, Byte, Byte], Field(strict=False)]
 LabelValue = Annotated[int, Field(ge=-KEY_LIMIT, le=KEY_LIMIT)]
@@ -84,8 +89,10 @@ class DataConfig(Section):
 
     path: str | None = Field(None, description="Folder of the dataset")
     format: str | None = Field(None, description="Layout of the dataset; null detects it")
-    fold: int | None = Field(
-        None, ge=0, description="Fold of a cross-validation: 0 reads train_fold0.txt, val_fold0.txt"
+    fold: Count | None = Field(
+        None,
+        ge=0,
+        description="Fold of a cross-validation: 0 reads train_fold0.txt, val_fold0.txt",
     )
     list_files: SplitNames | None = Field(
         None, description="List of images of each split, such as {train: a.txt}; null is train.txt"
@@ -124,8 +131,10 @@ class DataConfig(Section):
         (0.5, 0.5, 0.5), description="Subtracted from images in 0..1, by channel"
     )
     std: Channels = Field((0.5, 0.5, 0.5), description="Divides images after the mean, by channel")
-    max_pixels: int = Field(
-        2**28, gt=0, description="Images with more pixels than this are refused unread"
+    max_pixels: Count = Field(
+        2**28,
+        gt=0,
+        description="Images with more pixels than this are refused unread",
     )
     value_range: Annotated[tuple[float, float], Field(strict=False)] | None = Field(
         None, description="Lowest and highest value of images deeper than 8 bits"
@@ -180,7 +189,9 @@ class ScheduleConfig(Section):
         (), description="Iterations after which the rate is multiplied by gamma (step)"
     )
     gamma: float = Field(0.1, gt=0, description="Factor at each milestone (step)")
-    warmup_iters: int = Field(0, ge=0, description="Iterations of linear warm-up before the curve")
+    warmup_iters: Count = Field(
+        0, ge=0, description="Iterations of linear warm-up before the curve"
+    )
     warmup_start_lr: float = Field(0.0, ge=0, description="Learning rate of the first iteration")
 
 
@@ -190,7 +201,7 @@ class CheckpointConfig(Section):
     every_minutes: float | None = Field(
         10.0, gt=0, description="Save at least this often; null for intervals only"
     )
-    keep: int = Field(2, ge=1, description="How many of the newest checkpoints stay")
+    keep: Count = Field(2, ge=1, description="How many of the newest checkpoints stay")
 
 
 def _default_train_transforms() -> tuple[Component, ...]:
@@ -220,19 +231,27 @@ class WeightsOrigin(Section):
 class TrainConfig(Section):
     """How a network is trained."""
 
-    iters: int | None = Field(None, ge=1, description="Length in iterations; or give epochs")
-    epochs: int | None = Field(None, ge=1, description="Length in epochs; or give iters")
-    batch_size: int = Field(4, ge=1, description="Images per iteration on each device")
+    iters: Count | None = Field(None, ge=1, description="Length in iterations; or give epochs")
+    epochs: Count | None = Field(None, ge=1, description="Length in epochs; or give iters")
+    batch_size: int = Field(
+        4, ge=1, le=MOST_IMAGES, description="Images per iteration on each device"
+    )
     learning_rate: float = Field(0.01, gt=0, description="Learning rate after the warm-up")
     crop_size: Size = Field((512, 512), description="Size of training crops: [width, height] in px")
-    eval_interval: int | None = Field(
-        None, ge=1, description="Iterations between evaluations; null is once an epoch"
+    eval_interval: Count | None = Field(
+        None,
+        ge=1,
+        description="Iterations between evaluations; null is once an epoch",
     )
-    save_interval: int | None = Field(
-        None, ge=1, description="Iterations between checkpoints; null is with every evaluation"
+    save_interval: Count | None = Field(
+        None,
+        ge=1,
+        description="Iterations between checkpoints; null is with every evaluation",
     )
-    log_interval: int = Field(10, ge=1, description="Iterations between lines of metrics.jsonl")
-    num_workers: int = Field(2, ge=0, description="Processes that read data; 0 reads in the loop")
+    log_interval: Count = Field(10, ge=1, description="Iterations between lines of metrics.jsonl")
+    num_workers: int = Field(
+        2, ge=0, le=MOST_WORKERS, description="Processes that read data; 0 reads in the loop"
+    )
     seed: int = Field(42, ge=0, lt=2**31, description="Root of all randomness")
     pretrained: str | None = Field(
         None,
@@ -263,8 +282,10 @@ class TrainConfig(Section):
     ema_decay: float | None = Field(
         None, gt=0, lt=1, description="Decay of an average of the weights kept beside them"
     )
-    patience: int | None = Field(
-        None, ge=1, description="Evaluations without improvement after which training stops"
+    patience: Count | None = Field(
+        None,
+        ge=1,
+        description="Evaluations without improvement after which training stops",
     )
     min_delta: float = Field(0.0, ge=0, description="Smallest improvement that counts as one")
     observers: Components = Field((), description="What watches the training")
@@ -297,7 +318,9 @@ class SlidingConfig(Section):
 class EvalConfig(Section):
     """How a network is evaluated; predictions use the same transforms."""
 
-    batch_size: int = Field(1, ge=1, description="Images at once, where their sizes agree")
+    batch_size: int = Field(
+        1, ge=1, le=MOST_IMAGES, description="Images at once, where their sizes agree"
+    )
     transforms: Components = Field(
         (Component(type="Normalize"),), description="What happens to an image before the network"
     )
@@ -319,7 +342,9 @@ class PredictConfig(Section):
     target_size: Annotated[tuple[int, int], Field(strict=False)] | int | None = Field(
         None, description="Size of the network's input: [width, height] or one side; -1 original"
     )
-    batch_size: int = Field(1, ge=1, description="Images at once, where their sizes agree")
+    batch_size: int = Field(
+        1, ge=1, le=MOST_IMAGES, description="Images at once, where their sizes agree"
+    )
     overlay_alpha: float = Field(0.5, ge=0, le=1, description="Opacity of the colours in overlays")
     score_threshold: float = Field(
         0.5, ge=0, le=1, description="Lowest score of the objects in results (instance models)"

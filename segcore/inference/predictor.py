@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from segcore.config.schema import MOST_IMAGES
 from segcore.data.palette import class_palette
 from segcore.data.transforms.build import Pipeline, build_transforms
+from segcore.data.transforms.raster import MAX_PIXELS
 from segcore.errors import DataError, RequestError
 from segcore.inference.inputs import ImageInput, PredictInput, expand_inputs
 from segcore.tasks.result import Predicted, Result
@@ -73,8 +75,8 @@ class Predictor:
         size = self.target_size if target_size is None else target_size
         pipeline = self._pipeline(size)
         count = self.batch_size if batch_size is None else batch_size
-        if count < 1:
-            raise RequestError(f"batch_size {count}: give 1 or more")
+        if not 1 <= count <= MOST_IMAGES:
+            raise RequestError(f"batch_size {count}: give 1 to {MOST_IMAGES}")
         images = iter(_as_inputs(input))
         while chunk := list(islice(images, count)):
             yield from self._predict_chunk(chunk, pipeline, size, on_bad_image)
@@ -153,6 +155,11 @@ def _as_sides(size: int | tuple[int, int] | list[int]) -> tuple[int, int] | None
         raise RequestError(
             f"target_size {size}: give (width, height) or one side, in pixels, or -1 for the "
             "image's own size"
+        )
+    if sides[0] * sides[1] > MAX_PIXELS:
+        raise RequestError(
+            f"target_size {size}: {sides[0]} x {sides[1]} pixels are more than the {MAX_PIXELS} "
+            "that are run at once. Lower it; sliding windows (eval.sliding) take images whole."
         )
     return sides[0], sides[1]
 

@@ -22,7 +22,7 @@ def data_options(command: _Command) -> _Command:
     """Add the options that say how a dataset is read."""
     for option in (
         click.option(
-            "--workers", type=click.IntRange(0), help="Threads; one a processor if not given."
+            "--workers", type=click.IntRange(0, 256), help="Threads; one a processor if not given."
         ),
         click.option(
             "-o",

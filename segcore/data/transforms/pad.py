@@ -62,7 +62,7 @@ class Padding(_Filling):
 class PaddingByAspectRatio(_Filling):
     """Fill images up, to the right or at the bottom, until width / height is `aspect_ratio`."""
 
-    aspect_ratio: float = Field(1.0, gt=0, description="Width by height to reach")
+    aspect_ratio: float = Field(1.0, ge=1e-6, le=1e6, description="Width by height to reach")
 
     @override
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from segcore.errors import RequestError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "INTERPOLATIONS",
+    "MAX_PIXELS",
     "Interpolation",
     "by_planes",
     "crop",
@@ -26,6 +29,10 @@ __all__ = [
     "resize",
     "with_channels",
 ]
+
+MAX_PIXELS = 2**26
+"""Nothing is made larger than this, or than four times what it was: a network has many values for
+each pixel, and a size in a stranger's settings costs them nothing."""
 
 Interpolation = Literal["NEAREST", "LINEAR", "CUBIC", "AREA", "LANCZOS4"]
 INTERPOLATIONS: tuple[Interpolation, ...] = ("NEAREST", "LINEAR", "CUBIC", "AREA", "LANCZOS4")
@@ -40,6 +47,7 @@ def resize(
     height, width = max(size[0], 1), max(size[1], 1)
     if (height, width) == sample.size:
         return sample
+    _check_growth(sample, height, width)
     flag = getattr(cv2, f"INTER_{interpolation}")
     image = by_planes(
         sample.image, lambda planes: cv2.resize(planes, (width, height), interpolation=flag)
@@ -61,6 +69,7 @@ def pad(sample: Sample, size: tuple[int, int], pixel: float, label_value: int) -
     below, right = max(size[0] - sample.size[0], 0), max(size[1] - sample.size[1], 0)
     if below == 0 and right == 0:
         return sample
+    _check_growth(sample, sample.size[0] + below, sample.size[1] + right)
     border = (0, below, 0, right, cv2.BORDER_CONSTANT)
     image = by_planes(
         sample.image, lambda planes: cv2.copyMakeBorder(planes, *border, value=(pixel,) * 4)
@@ -78,6 +87,16 @@ def crop(sample: Sample, top: int, left: int, size: tuple[int, int]) -> Sample:
     label = None if sample.label is None else sample.label[window]
     instances = sample.instances and sample.instances.cropped(top, left, size)
     return replace(sample, image=sample.image[window], label=label, instances=instances)
+
+
+def _check_growth(sample: Sample, height: int, width: int) -> None:
+    """Raise RequestError for a size that no memory holds."""
+    most = max(MAX_PIXELS, 4 * sample.size[0] * sample.size[1])
+    if height * width > most or max(height, width) >= 2**31:
+        raise RequestError(
+            f"{sample.source}: would become {width} x {height} pixels, more than {most}. Lower the "
+            "size that the transforms, target_size or crop_size give images."
+        )
 
 
 def by_planes(

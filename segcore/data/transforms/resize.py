@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, model_validator
 from typing_extensions import override
 
-from segcore.config.schema import Size
+from segcore.config.schema import Side, Size
 from segcore.data.transforms.raster import INTERPOLATIONS, Interpolation, resize
 from segcore.data.transforms.transform import SampleTransform, record
 
@@ -31,7 +31,9 @@ __all__ = [
     "ResizeStepScaling",
 ]
 
-Side = Annotated[int, Field(gt=0)]
+_MOST_STEPS = 2**20
+_MOST_PX = 2.0**31
+
 Sides = Annotated[tuple[Side, ...], Field(strict=False, min_length=1)]
 
 
@@ -73,7 +75,7 @@ class Resize(SampleTransform):
 class ResizeByLong(SampleTransform):
     """Scale so that the long side gets `long_size` pixels."""
 
-    long_size: int = Field(gt=0, description="Long side to reach, in px")
+    long_size: Side = Field(description="Long side to reach, in px")
 
     @override
     def __call__(self, sample: Sample, rng: np.random.Generator) -> Sample:
@@ -101,8 +103,8 @@ class ResizeByShort(SampleTransform):
 class LimitLong(SampleTransform):
     """Scale where the long side is above `max_long` or below `min_long` pixels."""
 
-    max_long: int | None = Field(None, gt=0, description="Largest long side, in px")
-    min_long: int | None = Field(None, gt=0, description="Smallest long side, in px")
+    max_long: Side | None = Field(None, description="Largest long side, in px")
+    min_long: Side | None = Field(None, description="Smallest long side, in px")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -127,8 +129,8 @@ class LimitLong(SampleTransform):
 class ResizeRangeScaling(SampleTransform):
     """Scale so that the long side gets a random length between two bounds; for training."""
 
-    min_value: int = Field(400, gt=0, description="Smallest long side, in px")
-    max_value: int = Field(600, gt=0, description="Largest long side, in px")
+    min_value: Side = Field(400, description="Smallest long side, in px")
+    max_value: Side = Field(600, description="Largest long side, in px")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -168,11 +170,11 @@ class ResizeStepScaling(SampleTransform):
         elif self.scale_step_size == 0:
             factor = float(rng.uniform(low, high))
         else:
-            steps = int((high - low) / self.scale_step_size + 1)
+            steps = int(min((high - low) / self.scale_step_size, _MOST_STEPS) + 1)
             factor = float(np.linspace(low, high, steps)[rng.integers(steps)])
         return resize(sample, _scaled(sample, factor))
 
 
 def _scaled(sample: Sample, scale: float) -> tuple[int, int]:
     height, width = sample.size
-    return round(height * scale), round(width * scale)
+    return round(min(height * scale, _MOST_PX)), round(min(width * scale, _MOST_PX))
