@@ -37,8 +37,10 @@ class Dataset(Protocol):
     """Samples by index. It travels to worker processes by pickle and must not import paddle.
 
     It may also have `check(index)`, which raises DataError where `load` would and is quicker: it is
-    called for every sample before a training begins; `warnings`, lines that are said once; and
-    `class_colours`, a colour (red, green, blue) or None for each class.
+    called for every sample before a training begins; `content_files()`, which yields the path of
+    every file that samples are made of, in an order that stays: a resumed run must find the same
+    bytes in them; `warnings`, lines that are said once; and `class_colours`, a colour (red, green,
+    blue) or None for each class.
     """
 
     class_names: tuple[str, ...]

@@ -3,8 +3,6 @@
 `Strongest-Colour` finds the strongest colour of each pixel; `Toy` is in `toy.py`.
 """
 
-import hashlib
-import json
 import ssl
 import sys
 from functools import partial
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from segcore.testing.site import Site
+from tests.outcome import digest_run
 
 INSTANCE_SETTINGS = (
     "eval.metrics=[{type: BestOverlap}]",
@@ -224,20 +223,4 @@ def configure(toys, shapes):
 def digests():
     """Give what digests the outcome of a run: its last state, best weights and history."""
 
-    def digest(run):
-        newest = max((run / "checkpoints").iterdir(), key=lambda path: int(path.name[5:]))
-        files = [*sorted(newest.glob("model.*")), *sorted((run / "best_model").glob("model.*"))]
-        found = {
-            f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in files
-        }
-        return {**found, "history": history(run)}
-
-    return digest
-
-
-def history(run):
-    """Read metrics.jsonl without the times."""
-    records = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    timed = {"time", "seconds", "images_per_second"}
-    return [{k: v for k, v in record.items() if k not in timed} for record in records]
+    return digest_run

@@ -12,8 +12,10 @@ import json
 import logging
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ValidationError
@@ -22,7 +24,7 @@ from segcore.checkpoint.download import DownloadRules, download
 from segcore.checkpoint.files import DISK, digest_file, prepare_output, storage_errors, write_atomic
 from segcore.checkpoint.lock import waiting_lock
 from segcore.checkpoint.web import shown_url
-from segcore.errors import OfflineError, OutputError, RequestError, WeightsError
+from segcore.errors import OfflineError, OutputError, RequestError, StorageError, WeightsError
 from segcore.filesystem import read_regular
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "cache_folder",
     "fetch_to_cache",
     "is_offline",
+    "read_note",
+    "write_note",
 ]
 
 CACHE_VARIABLE = "SEGCORE_CACHE"
@@ -115,6 +119,25 @@ def fetch_to_cache(
             f"the cache of downloads cannot be used: {error} Or set {CACHE_VARIABLE} to a folder "
             "that can be written."
         ) from error
+
+
+def read_note(kind: str, key: str) -> dict[str, Any] | None:
+    """Return what `write_note` kept, or None where there is nothing that can be read."""
+    try:
+        note = json.loads((cache_folder() / kind / f"{key}.json").read_bytes())
+    except (OSError, ValueError, OutputError):  # no home, so no cache
+        return None
+    return note if isinstance(note, dict) else None
+
+
+def write_note(kind: str, key: str, content: Mapping[str, Any]) -> None:
+    """Keep `content` for later processes, where there is a place for it."""
+    try:
+        path = cache_folder() / kind / f"{key}.json"
+        prepare_output(path.parent)
+        write_atomic(path, json.dumps(content).encode())
+    except (OutputError, StorageError) as error:
+        log.debug("a note on %s is not kept: %s", kind, error)
 
 
 def _place(url: str) -> Path:

@@ -36,7 +36,6 @@ __all__ = [
     "replace_folder",
     "storage_errors",
     "temporary_name",
-    "truncate",
     "write_atomic",
 ]
 
@@ -268,14 +267,6 @@ def append(path: Path, data: bytes, files: Files = DISK) -> None:
             files.write_all(descriptor, data)
         finally:
             files.close(descriptor)
-
-
-def truncate(path: Path, size: int, files: Files = DISK) -> None:
-    """Keep the first `size` bytes of a file; a shorter one stays as it is. Raises StorageError."""
-    with storage_errors(path):
-        data = files.read(path)
-    if len(data) > size:
-        write_atomic(path, data[:size], files)
 
 
 def digest_file(path: Path) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -160,6 +161,8 @@ def read_manifest(folder: Path, files: Files = DISK) -> Manifest:
 def read_any_manifest(folder: Path, files: Files = DISK) -> Manifest | ExportManifest:
     """Read the manifest of `folder`, whatever it is of. Raises as `read_manifest`."""
     path = folder / MANIFEST
+    if os.path.lexists(path) and not path.is_file():
+        raise CheckpointError(f"{path}: is no regular file; move it away")
     if path.is_file() and path.stat().st_size > MAX_MANIFEST_BYTES:
         raise CheckpointError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes; not a manifest")
     data = files.read(path)

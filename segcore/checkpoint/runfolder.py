@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from segcore.filesystem import exists
+from segcore.checkpoint.files import is_leftover, siblings
+from segcore.errors import CheckpointError
+from segcore.filesystem import is_file, is_folder
 
-__all__ = ["RunFolder"]
+__all__ = ["OLDER_NAMES_OF_BEST", "RunFolder"]
 
-_OTHERS = {"run.id", "run.lock", "run.lock.held", "evaluations.csv"}
+OLDER_NAMES_OF_BEST = ("best_model.new", "best_model.old")
+"""What earlier versions called the best model while it was replaced.
+
+A user may as well keep a copy under such a name, so it is only ever given back its own.
+"""
+_OTHERS = {"run.lock", "run.lock.held", "evaluations.csv"}
 
 
 @dataclass(frozen=True)
@@ -61,10 +69,43 @@ class RunFolder:
     @property
     def own_names(self) -> frozenset[str]:
         """The names in the folder that belong to a training, which nothing else writes."""
-        files = (self.config, self.log, self.history, self.train_result)
+        files = (self.config, self.log, self.history, self.train_result, self.run_id)
         folders = (self.checkpoints, self.best_model)
         return frozenset(path.name for path in (*files, *folders)) | _OTHERS
 
+    @property
+    def run_id(self) -> Path:
+        """What ties the checkpoints and the best model to this run."""
+        return self.path / "run.id"
+
+    def contents(self) -> list[Path]:
+        """Return what of a run is here, whole or not: all but its log and its lock.
+
+        A training that ended before its first checkpoint was whole leaves nothing of a run.
+        """
+        best = (self.best_model, *(self.path / name for name in OLDER_NAMES_OF_BEST))
+        own = (self.config, self.history, self.run_id, self.train_result, *best)
+        found = [path for path in own if os.path.lexists(path)] + siblings(self.best_model)
+        if os.path.lexists(self.checkpoints) and not self._has_only_leftovers(self.checkpoints):
+            found.append(self.checkpoints)
+        return found
+
+    @staticmethod
+    def _has_only_leftovers(folder: Path) -> bool:
+        try:
+            return all(is_leftover(path.name) for path in folder.iterdir())
+        except OSError:  # what cannot be looked at is left alone
+            return False
+
     def holds_run(self) -> bool:
         """Say whether a training has written here."""
-        return exists(self.config) or exists(self.checkpoints) or exists(self.history)
+        return bool(self.contents())
+
+    def check_kinds(self) -> None:
+        """Raise CheckpointError where a file stands in the place of a folder, or the reverse."""
+        for path in (self.config, self.history, self.run_id, self.train_result, self.log):
+            if os.path.lexists(path) and not is_file(path):
+                raise CheckpointError(f"{path}: is no regular file; move it away")
+        for path in (self.checkpoints, self.best_model):
+            if os.path.lexists(path) and not is_folder(path):
+                raise CheckpointError(f"{path}: is no folder; move it away")

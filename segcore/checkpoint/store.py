@@ -12,6 +12,7 @@ costs at most what was not yet acknowledged; `recover` sweeps up at the next sta
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import secrets
 import time
@@ -44,17 +45,25 @@ from segcore.checkpoint.manifest import (
     read_checkpoint,
     read_manifest,
 )
+from segcore.checkpoint.runfolder import OLDER_NAMES_OF_BEST
 from segcore.errors import CheckpointError, StorageError
 
-__all__ = ["BEST", "CHECKPOINTS", "CheckpointStore", "claim_run_id", "open_best"]
+__all__ = [
+    "BEST",
+    "CHECKPOINTS",
+    "CheckpointStore",
+    "has_best",
+    "new_run_id",
+    "open_best",
+    "read_run_id",
+    "write_run_id",
+]
 
 CHECKPOINTS = "checkpoints"
 BEST = "best_model"
+_RUN_ID = "run.id"
 _STEP = re.compile(r"step-(0|[1-9]\d{0,17})\Z", re.ASCII)
 _INFERENCE = "inference"
-# What earlier versions called the best model while it was replaced; a user may as well keep a copy
-# under such a name, so it is only ever given back its own.
-_OTHER_NAMES = ("best_model.new", "best_model.old")
 _READ_ATTEMPTS = 50
 _READ_ABSENCES = 5
 _READ_PAUSE_S = 0.01
@@ -63,7 +72,7 @@ _READ_PAUSE_S = 0.01
 class CheckpointStore:
     """Checkpoints and best model of the run in `run_dir`.
 
-    `run_id` ties checkpoints to the run (see `claim_run_id`): those of another run are rejected.
+    `run_id` ties checkpoints to the run (see `read_run_id`): those of another run are rejected.
     None accepts any, for readers; writers need one. Whoever writes holds the `RunLock`.
     """
 
@@ -126,11 +135,22 @@ class CheckpointStore:
         Complete means that the manifest parses and the sizes match; `load` verifies the digests.
         Raises CheckpointError when the folder cannot be listed.
         """
-        return [s for s in self._wanted(None) if self._flaw(self._step_folder(s), s) is None]
+        return [s for s in self._wanted(None) if self._flaw(self._place(s), s) is None]
 
     def newest(self) -> int | None:
         """Give the step of the newest complete checkpoint, or None."""
         return max(self.steps(), default=None)
+
+    def folders(self) -> list[Path]:
+        """Return the folders of all checkpoints, sound or not, oldest first.
+
+        Raises CheckpointError when the folder cannot be listed.
+        """
+        return [self._place(step) for step in self._wanted(None)]
+
+    def run_ids(self) -> set[str]:
+        """Return the ids that complete checkpoints bear; a store with an id finds only that one."""
+        return {read_manifest(self._place(s), self._files).run_id for s in self.steps()}
 
     def load(self, step: int | None = None, names: Collection[str] | None = None) -> Checkpoint:
         """Read and verify the checkpoint of `step`, or the newest one that is sound.
@@ -142,23 +162,19 @@ class CheckpointStore:
         tried: set[int] = set()
         while remaining := [s for s in self._wanted(step) if s not in tried]:
             tried.add(remaining[-1])
-            folder = self._step_folder(remaining[-1])
+            folder = self._place(remaining[-1])
             try:
                 found = read_checkpoint(folder, names, self._files, exact=True)
                 self._check_identity(folder, found.manifest, remaining[-1])
             except (CheckpointError, OSError) as error:
                 # One that a running training retired while it was read is no damage.
-                if folder.exists():
-                    rejected.append(str(error))
+                if os.path.lexists(folder):
+                    rejected.append(_reason(error))
                 continue
             self._parent = found.manifest.digest
             return replace(found, rejected=tuple(rejected))
         which = "checkpoint" if step is None else f"checkpoint of step {step}"
-        raise CheckpointError(
-            "\n".join(
-                [f"{self._folder}: holds no usable {which}. Train without --resume.", *rejected]
-            )
-        )
+        raise CheckpointError("\n  ".join([f"{self._folder}: holds no usable {which}", *rejected]))
 
     def recover(self) -> list[Path]:
         """Finish or undo what a killed process left behind, and give the paths concerned.
@@ -174,7 +190,7 @@ class CheckpointStore:
                         self._files.remove_tree(path)
                     elif self._is_replaced(replaced_by(path.name)):
                         self._finish(folder / str(replaced_by(path.name)))
-                    elif not (path.name in _OTHER_NAMES and self._give_back(path)):
+                    elif not (path.name in OLDER_NAMES_OF_BEST and self._give_back(path)):
                         continue
                     concerned.append(path)
         return concerned
@@ -204,8 +220,9 @@ class CheckpointStore:
         return [folder / name for name in self._files.listdir(folder)] if folder.is_dir() else []
 
     def _candidates(self) -> list[int]:
-        names = (_STEP.match(path.name) for path in self._list(self._folder))
-        return sorted(int(match[1]) for match in names if match)
+        names = (path.name for path in self._list(self._folder))
+        matches = (_STEP.match(replaced_by(name) or name) for name in names)
+        return sorted({int(match[1]) for match in matches if match})
 
     def _wanted(self, step: int | None) -> list[int]:
         try:
@@ -230,6 +247,10 @@ class CheckpointStore:
         except (CheckpointError, OSError) as error:
             return str(error)
         return None
+
+    def _place(self, step: int) -> Path:
+        """Return the folder of a checkpoint, wherever a replacement that was cut short left it."""
+        return _place_of(self._step_folder(step))
 
     def _step_folder(self, step: int) -> Path:
         return self._folder / f"step-{step}"
@@ -303,7 +324,7 @@ class CheckpointStore:
         return manifest
 
     def _retire(self, step: int) -> None:
-        complete = [s for s in self._candidates() if self._flaw(self._step_folder(s), s) is None]
+        complete = [s for s in self._candidates() if self._flaw(self._place(s), s) is None]
         # Newer ones than the one just saved were rejected at resume; they are never counted on.
         for old in [s for s in complete if s <= step][: -self.keep]:
             trash = self._folder / temporary_name(f"step-{old}", "trash")
@@ -311,23 +332,36 @@ class CheckpointStore:
             self._files.remove_tree(trash)
 
 
-def claim_run_id(run_dir: Path, files: Files = DISK) -> str:
-    """Give the id of the run in `run_dir`, and make one at its first start; hold the run lock.
+def read_run_id(run_dir: Path, files: Files = DISK) -> str | None:
+    """Return the id of the run in `run_dir`, or None where its file is missing or says none.
 
-    Raises CheckpointError when the file that keeps it is damaged, StorageError when it cannot be
-    written.
+    Raise CheckpointError where something else than a file has its name, or it cannot be read.
     """
-    path = run_dir / "run.id"
+    path = run_dir / _RUN_ID
+    if not os.path.lexists(path):
+        return None
+    if not path.is_file():
+        raise CheckpointError(f"{path}: is no regular file; move it away")
     try:
         text = files.read(path).decode("ascii", "replace").strip()
-    except FileNotFoundError:
-        text = secrets.token_hex(8)
-        write_atomic(path, f"{text}\n".encode(), files)
     except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
-    if not re.fullmatch("[0-9a-f]{16}", text):
-        raise CheckpointError(f"{path}: damaged; write the run_id of a MANIFEST.json into it")
-    return text
+        raise CheckpointError(_reason(error)) from error
+    return text if re.fullmatch("[0-9a-f]{16}", text) else None
+
+
+def write_run_id(run_dir: Path, run_id: str, files: Files = DISK) -> None:
+    """Keep the id of the run in `run_dir`; hold the run lock. Raise StorageError."""
+    write_atomic(run_dir / _RUN_ID, f"{run_id}\n".encode(), files)
+
+
+def new_run_id() -> str:
+    """Return an id that no other run has."""
+    return secrets.token_hex(8)
+
+
+def has_best(run_dir: Path) -> bool:
+    """Say whether there is a best model, sound or not."""
+    return os.path.lexists(_place_of(run_dir / BEST))
 
 
 def open_best(
@@ -361,11 +395,19 @@ def _place_of(final: Path) -> Path:
     # A killed training may have left the folder under another name.
     if final.is_dir():
         return final
-    others = (*siblings(final), *(final.with_name(name) for name in _OTHER_NAMES))
+    others = (*siblings(final), *(final.with_name(name) for name in OLDER_NAMES_OF_BEST))
     return next((path for path in others if path.is_dir()), final)
 
 
 def _read_generation(final: Path, files: Files) -> bytes | None:
+    path = _place_of(final) / MANIFEST
     with contextlib.suppress(OSError):
-        return files.read(_place_of(final) / MANIFEST)
+        if path.is_file():  # a pipe would keep us waiting
+            return files.read(path)
     return None
+
+
+def _reason(error: CheckpointError | OSError) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename}: cannot be read: {error.strerror or error}"
+    return str(error)

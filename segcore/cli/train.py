@@ -35,7 +35,7 @@ __all__ = ["train_command"]
 @click.option(
     "--accept-changes",
     is_flag=True,
-    help="Resume although settings, data, versions or device changed.",
+    help="Resume although settings, data, versions, threads or device changed, or files are gone.",
 )
 @click.option("--no-check", is_flag=True, help="Begin without a look at every sample.")
 @click.option("--iters", type=int, help="Length in iterations (train.iters).")

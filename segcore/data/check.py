@@ -23,8 +23,8 @@ from segcore.data.inspection.generic import inspect_samples
 from segcore.data.inspection.result import CheckResult, describe_findings
 from segcore.data.paths import printable
 from segcore.data.stats.survey import Progress, unseen
-from segcore.errors import DataError, OutputError, StorageError
-from segcore.filesystem import is_file, is_folder
+from segcore.errors import DataError
+from segcore.filesystem import is_folder
 
 if TYPE_CHECKING:
     from segcore.config.schema import Config, DataConfig
@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _NEEDED = ("train", "val")
 _SHOWN = 20
+_NOTES = "checked"
 _UNREAD = {"path", "palette", "mean", "std", "on_bad_sample", "timeout_s"}
 """What of the configuration makes no difference to a check."""
 
@@ -197,27 +198,14 @@ def _content_key(
     return digest.hexdigest()
 
 
-def _note(key: str) -> Path:
-    from segcore.checkpoint.cache import cache_folder
-
-    return cache_folder() / "checked" / f"{key}.json"
-
-
 def _is_remembered(key: str) -> bool:
-    try:
-        return is_file(_note(key))
-    except OutputError:  # no home, so no cache
-        return False
+    from segcore.checkpoint.cache import read_note
+
+    return read_note(_NOTES, key) is not None
 
 
 def _remember(key: str, root: Path) -> None:
     """Note that a dataset passed. Where there is no place for the note, it is checked again."""
-    from segcore.checkpoint.files import prepare_output, write_atomic
+    from segcore.checkpoint.cache import write_note
 
-    try:
-        note = _note(key)
-        prepare_output(note.parent)
-        text = json.dumps({"dataset": printable(root.absolute()), "segcore": __version__})
-        write_atomic(note, text.encode())
-    except (OutputError, StorageError) as error:
-        log.debug("the passed check is not kept: %s", error)
+    write_note(_NOTES, key, {"dataset": printable(root.absolute()), "segcore": __version__})

@@ -149,6 +149,10 @@ class CocoDataset:
             digest.update(f"{name}\0{size}\n".encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
+    def content_files(self) -> Iterator[str]:
+        """Yield the path of every image, in order; the objects are in the fingerprint."""
+        return map(self._files.path, self._names)
+
     def load(self, index: int) -> Sample:
         """Read the image (H, W, C) uint8 and the objects of sample `index`.
 

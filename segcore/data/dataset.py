@@ -12,10 +12,11 @@ from segcore.filesystem import is_folder
 
 if TYPE_CHECKING:
     from segcore.config.schema import Config, DataConfig
-    from segcore.discovery.catalogue import Catalogue
+    from segcore.discovery.catalogue import Catalogue, Entry
     from segcore.protocols import Dataset, DatasetFormat
+    from segcore.specs import DatasetFormatSpec
 
-__all__ = ["find_format", "open_dataset", "open_splits"]
+__all__ = ["find_format", "find_format_entry", "open_dataset", "open_splits"]
 
 _SPLITS = ("train", "val", "test")
 
@@ -69,6 +70,13 @@ def find_format(
 
     Raises what `open_dataset` raises.
     """
+    return find_format_entry(config, root, catalogue, task)[1]
+
+
+def find_format_entry(
+    config: Config, root: Path, catalogue: Catalogue, task: str | None = None
+) -> tuple[Entry[DatasetFormatSpec], DatasetFormat]:
+    """Return the entry of the layout that `find_format` finds as well."""
     if config.data.format is not None:
         entry = catalogue.dataset_formats.find(config.data.format)
         if task not in (None, entry.spec.task):
@@ -76,14 +84,13 @@ def find_format(
                 f"data.format = {config.data.format!r}: is for {entry.spec.task} models, but "
                 f"{config.model.name} is {task}"
             )
-        named: DatasetFormat = entry.load_target()()
-        return named
+        return entry, entry.load_target()()
     found: list[tuple[str, str]] = []
     for entry in catalogue.dataset_formats:
         layout: DatasetFormat = entry.load_target()()
         if layout.detects(root):
             if task in (None, entry.spec.task):
-                return layout
+                return entry, layout
             found.append((entry.name, entry.spec.task))
     known = [e for e in catalogue.dataset_formats if task in (None, e.spec.task)]
     listed = "; ".join(f"{entry.name}: {entry.spec.summary}" for entry in known)

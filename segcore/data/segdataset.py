@@ -142,6 +142,12 @@ class SegDataset:
             digest.update(text.encode("utf-8", "surrogateescape"))
         return digest.hexdigest()
 
+    def content_files(self) -> Iterator[str]:
+        """Yield the path of every image and label, in order."""
+        for row in self._rows:
+            yield self._files.path(row.image)
+            yield self._files.path(row.label)
+
     def load(self, index: int) -> Sample:
         """Read the image (H, W, C) uint8 and the label (H, W) of sample `index`.
 

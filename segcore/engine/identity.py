@@ -7,7 +7,7 @@ from typing import Any
 
 from segcore.config.schema import Config
 
-__all__ = ["differences", "run_identity"]
+__all__ = ["changes_scores", "differences", "run_identity", "unknown_facts"]
 
 # These may change from session to session: they alter neither weights nor scores.
 _FREE = frozenset(
@@ -22,38 +22,108 @@ _FREE = frozenset(
         "save",
     }
 )
+_SECTIONS = {
+    "config": "settings",
+    "datasets": "the lists of the datasets",
+    "contents": "the bytes of images and labels",
+    "components": "which distributions its components are from",
+    "versions": "versions",
+    "threads": "the number of threads",
+}
+"""The parts of an identity that map names to facts, and what they are about."""
+
+_TITLES = {"datasets": "datasets: list of", "contents": "datasets: content of"}
+"""What begins a line about a part, where it is not the name of the part."""
 
 
 def run_identity(
-    config: Config, *, datasets: Mapping[str, str], versions: Mapping[str, str], device: str
+    config: Config,
+    *,
+    datasets: Mapping[str, str],
+    contents: Mapping[str, str | None],
+    components: Mapping[str, str],
+    versions: Mapping[str, str],
+    threads: Mapping[str, int],
+    device: str,
 ) -> dict[str, Any]:
     """Collect what a resumed training must have in common with its beginning.
 
-    `datasets` maps splits to fingerprints, `versions` distributions to versions, and `device` is
-    the kind of device.
+    `datasets` maps splits to fingerprints and `contents` to digests of all files, `components` maps
+    kinds and names to distributions, `versions` distributions to versions, `threads` names of
+    settings to numbers, and `device` is the kind of device.
     """
-    flat = _flatten(config.model_dump(mode="json"))
     return {
-        "config": {key: value for key, value in flat.items() if not _is_free(key)},
+        "config": _settings(config),
         "datasets": dict(datasets),
+        "contents": dict(contents),
+        "components": dict(components),
         "versions": dict(versions),
+        "threads": dict(threads),
         "device": device,
     }
 
 
 def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """List how `now` differs from `saved`, a line each, in words for the user."""
+    """List how `now` differs from `saved`, a line each, in words for the user.
+
+    What `saved` does not say, since an older version of segcore wrote it, is no difference.
+    """
     lines = []
-    for section in ("config", "datasets", "versions"):
-        before, after = saved.get(section, {}), now[section]
+    is_old = bool(unknown_facts(saved))
+    for section in _SECTIONS:
+        before, after = saved.get(section), now[section]
+        if before is None:
+            continue
+        unsaid = _unsaid(section, before, now, is_old=is_old)
         lines += [
-            f"{section}: {key}: was {before.get(key)!r}, is {after.get(key)!r}"
-            for key in sorted({*before, *after})
+            f"{_TITLES.get(section, f'{section}:')} {key}: was {_shown(section, before, key)}, "
+            f"is {_shown(section, after, key)}"
+            for key in sorted({*before, *after} - unsaid)
             if before.get(key) != after.get(key)
         ]
     if saved.get("device") != now["device"]:
         lines.append(f"device: was {saved.get('device')!r}, is {now['device']!r}")
     return lines
+
+
+def unknown_facts(saved: Mapping[str, Any]) -> list[str]:
+    """Name what an identity that an older version of segcore wrote does not tell."""
+    return [about for section, about in _SECTIONS.items() if section not in saved]
+
+
+def changes_scores(lines: list[str]) -> bool:
+    """Say whether scores from before the differences `lines` may not be compared with new ones."""
+    return any(not line.startswith(("config: train.", "threads:")) for line in lines)
+
+
+def _unsaid(
+    section: str, before: Mapping[str, Any], now: Mapping[str, Any], *, is_old: bool
+) -> set[str]:
+    """Return the keys that are missing in `before` only because its segcore did not know them."""
+    if section == "versions" and is_old:
+        return set(now[section]) - set(before)
+    if section == "config":
+        defaults = _settings(Config.model_validate({"model": {"name": "any"}}))
+        settings = now[section]
+        return {
+            key
+            for key in settings
+            if key not in before and key in defaults and settings[key] == defaults[key]
+        }
+    return set()
+
+
+def _shown(section: str, values: Mapping[str, Any], key: str) -> str:
+    if key not in values:
+        return "not there"
+    if section in ("datasets", "contents"):
+        return f"{str(values[key])[:12]}..."  # enough of a digest to tell two apart
+    return repr(values[key])
+
+
+def _settings(config: Config) -> dict[str, Any]:
+    flat = _flatten(config.model_dump(mode="json"))
+    return {key: value for key, value in flat.items() if not _is_free(key)}
 
 
 def _is_free(key: str) -> bool:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segcore.checkpoint.files import write_atomic
+from segcore.checkpoint.runfolder import RunFolder
 from segcore.discovery.build import build_component
-from segcore.filesystem import exists, open_regular
+from segcore.engine.history import read_records
 from segcore.protocols import Observer
 
 if TYPE_CHECKING:
@@ -75,21 +76,23 @@ class CSVLog(Observer):
 
     def started(self, config: Config, output: Path) -> None:  # noqa: ARG002
         self._path = output / "evaluations.csv"
-        if exists(self._path):  # a resumed training goes on with its table
-            with (
-                open_regular(self._path) as content,
-                io.TextIOWrapper(content, "utf-8", newline="") as file,
-            ):
-                self._rows = {int(row["step"]): row for row in csv.DictReader(file)}
+        # A resumed training goes on with what it has measured, whatever became of the table.
+        self._rows = {}
+        for record in read_records(RunFolder(output).history):
+            if record.get("event") == "eval":
+                self._add(record)
 
     def evaluated(self, record: Mapping[str, Any]) -> None:
         if self._path is None:
             raise ValueError("an evaluation came before the start of the training")
-        row = {k: v for k, v in record.items() if isinstance(v, int | float | str)}
-        self._rows[int(record["step"])] = row
+        self._add(record)
         columns = list(dict.fromkeys(name for row in self._rows.values() for name in row))
         table = io.StringIO(newline="")
         writer = csv.DictWriter(table, columns)
         writer.writeheader()
         writer.writerows(self._rows[step] for step in sorted(self._rows))
         write_atomic(self._path, table.getvalue().encode())
+
+    def _add(self, record: Mapping[str, Any]) -> None:
+        row = {k: v for k, v in record.items() if isinstance(v, int | float | str)}
+        self._rows[int(record["step"])] = row

@@ -14,7 +14,16 @@ from segcore.engine.optimizer import optimizer_arrays, restore_optimizer
 from segcore.engine.state import TrainState
 from segcore.errors import CheckpointError, DivergedError
 
-__all__ = ["AVERAGE", "OPTIMIZER", "STATE", "WEIGHTS", "put_back", "take_snapshot"]
+__all__ = [
+    "AVERAGE",
+    "OPTIMIZER",
+    "STATE",
+    "WEIGHTS",
+    "decode_weights",
+    "put_back",
+    "set_weights",
+    "take_snapshot",
+]
 
 WEIGHTS = "model.pdparams"
 OPTIMIZER = "model.pdopt"
@@ -52,7 +61,20 @@ def put_back(
 
     Raises CheckpointError when the snapshot belongs to another network or configuration.
     """
-    weights = _arrays(files, WEIGHTS)
+    set_weights(network, decode_weights(files))
+    restore_optimizer(optimizer, network, _arrays(files, OPTIMIZER))
+    if average is not None:
+        average.restore(_arrays(files, AVERAGE))
+    return TrainState.from_json(files[STATE])
+
+
+def decode_weights(files: Mapping[str, bytes]) -> dict[str, np.ndarray]:
+    """Return the weights in `files`. Raise CheckpointError where there are none."""
+    return _arrays(files, WEIGHTS)
+
+
+def set_weights(network: nn.Layer, weights: Mapping[str, np.ndarray]) -> None:
+    """Give `network` all of `weights`. Raise CheckpointError when they are of another network."""
     own = network.state_dict()
     if set(weights) != set(own) or any(
         tuple(own[key].shape) != value.shape for key, value in weights.items()
@@ -60,10 +82,6 @@ def put_back(
         raise CheckpointError("the checkpoint holds the weights of another network")
     for key, value in weights.items():
         own[key].set_value(value)
-    restore_optimizer(optimizer, network, _arrays(files, OPTIMIZER))
-    if average is not None:
-        average.restore(_arrays(files, AVERAGE))
-    return TrainState.from_json(files[STATE])
 
 
 def _arrays(files: Mapping[str, bytes], name: str) -> dict[str, np.ndarray]:

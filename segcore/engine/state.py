@@ -11,6 +11,10 @@ from segcore.errors import CheckpointError
 
 __all__ = ["TrainState"]
 
+_VERSION = 2
+_ADDED = {2: {"history_sha256"}}
+"""Fields by the version that brought them; version 1 wrote no version."""
+
 
 @dataclass
 class TrainState:
@@ -18,7 +22,8 @@ class TrainState:
 
     `step` counts finished iterations; epoch and position in it follow from it. `evaluation_due`
     says that the evaluation of this step is still to come (states are saved before evaluating).
-    `window` sums the losses since the last line of metrics.jsonl, which is `history_bytes` long.
+    `window` sums the losses since the last line of metrics.jsonl, which is `history_bytes` long
+    and has the digest `history_sha256`.
     """
 
     step: int = 0
@@ -27,21 +32,29 @@ class TrainState:
     best_step: int | None = None
     evaluations_without_gain: int = 0
     history_bytes: int = 0
+    history_sha256: str | None = None
     window: dict[str, float] = field(default_factory=dict)
     window_steps: int = 0
     identity: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """Write the state as JSON; numbers come back bit for bit."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
+        return json.dumps({"version": _VERSION, **asdict(self)}, indent=1, sort_keys=True).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> TrainState:
-        """Read what `to_json` wrote. Raises CheckpointError."""
+        """Read what `to_json` of this version or an older one wrote. Raises CheckpointError."""
         try:
             values = json.loads(data)
-            known = {f.name for f in fields(cls)}
-            if not isinstance(values, dict) or set(values) != known:
+            if not isinstance(values, dict):
+                raise ValueError("it is no object")
+            version = values.pop("version", 1)
+            if version not in range(1, _VERSION + 1):
+                raise ValueError(
+                    f"its version is {version}, and this segcore reads 1 to {_VERSION}"
+                )
+            later = set().union(*(names for added, names in _ADDED.items() if added > version))
+            if set(values) != {f.name for f in fields(cls)} - later:
                 raise ValueError("its keys are not those of this version of segcore")
             return cls(**values)
         except ValueError as error:

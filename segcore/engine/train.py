@@ -10,17 +10,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from segcore import __version__
 from segcore.checkpoint import pdparams
 from segcore.checkpoint.files import write_atomic
 from segcore.checkpoint.lock import RunLock
 from segcore.checkpoint.ownership import Guard
 from segcore.checkpoint.runfolder import RunFolder
-from segcore.checkpoint.store import CheckpointStore, claim_run_id, open_best
+from segcore.checkpoint.store import (
+    CheckpointStore,
+    new_run_id,
+    open_best,
+    read_run_id,
+    write_run_id,
+)
 from segcore.checkpoint.weights import load_into
 from segcore.config.render import render_config
 from segcore.config.schema import WeightsOrigin
 from segcore.data.check import require_sound, require_sound_samples
+from segcore.data.content import content_digest
 from segcore.data.dataset import open_dataset
 from segcore.data.loader import Loader
 from segcore.data.sampler import Sampler
@@ -28,10 +34,12 @@ from segcore.data.transforms.build import build_transforms
 from segcore.devices.framework import require_paddle
 from segcore.devices.select import select_device
 from segcore.engine.evaluate import evaluation_loader
-from segcore.engine.identity import differences, run_identity
+from segcore.engine.identity import changes_scores, differences, run_identity, unknown_facts
 from segcore.engine.logfile import logging_to
 from segcore.engine.pretrained import find_start, load_pretrained
+from segcore.engine.provenance import Provenance, thread_counts
 from segcore.engine.result import describe_result
+from segcore.engine.stopped import StoppedRun, read_stopped_run
 from segcore.errors import CheckpointError, ConfigError, DataError, OutputError, RequestError
 from segcore.filesystem import real_path
 
@@ -40,6 +48,7 @@ if TYPE_CHECKING:
 
     from segcore.checkpoint.pretrained import Pretrained
     from segcore.config.schema import Config, DataConfig
+    from segcore.data.stats.survey import Progress
     from segcore.devices.select import DeviceChoice
     from segcore.discovery.catalogue import Catalogue, Entry
     from segcore.engine.observers import ObserverGroup
@@ -70,10 +79,12 @@ def train(
     `datasets` are those of the splits train and val, where they are not those at `data.path`.
     Without one for val nothing is measured, and the newest weights count as the best.
 
-    With `resume` a stopped training goes on, and a new one begins where there is none. A run whose
-    configuration, data, versions or kind of device changed is refused with the differences, unless
-    `accept_changes`. A new training looks at every sample first, unless `check` is off. Raises
-    SegcoreError; whatever it is, the run can be resumed afterwards.
+    With `resume` a stopped training goes on, and a new one begins where nothing of a run is. A run
+    whose configuration, data, components, versions, threads or kind of device changed, or that lost
+    something, is refused with all differences, unless `accept_changes`; one without a checkpoint
+    that can be used always is. A refusal changes nothing of the run. A new training looks at every
+    sample first, unless `check` is off. Raises SegcoreError; whatever it is, the run can be resumed
+    afterwards.
     """
     if catalogue is None:
         from segcore.discovery.catalogue import get_catalogue
@@ -81,18 +92,14 @@ def train(
         catalogue = get_catalogue()
     entry = catalogue.models.find(config.model.name)
     folder = RunFolder(Path(output))
-    if folder.holds_run() and not resume:
-        raise OutputError(
-            f"{folder.path}: holds a run already. Go on with it by --resume, or name another "
-            "--output."
-        )
+    _require_no_run(folder, unless=resume)
     if not folder.holds_run():
         find_start(config, entry, catalogue)  # a wrong name is better refused before any work
     choice = select_device(device, catalogue)
     with RunLock(folder.path) as lock:
-        store = CheckpointStore(folder.path, claim_run_id(folder.path), keep=config.save.keep)
-        store.recover()
-        if check and store.newest() is None and config.data.on_bad_sample == "fail":
+        _require_no_run(folder, unless=resume)  # nobody else can begin one from here on
+        stopped = read_stopped_run(folder, config.save.keep)
+        if check and stopped is None and config.data.on_bad_sample == "fail":
             _check_data(config, datasets, catalogue, entry)
         if datasets is None:
             datasets = {
@@ -101,19 +108,29 @@ def train(
             }
         _require_same_classes(datasets)
         config = complete_config(config, entry, datasets["train"])
+        run = _Run(
+            config,
+            folder=folder,
+            stopped=stopped,
+            lock=lock,
+            datasets=datasets,
+            choice=choice,
+            entry=entry,
+            catalogue=catalogue,
+        )
+        run.refuse_changes(accept=accept_changes)
+        # nothing of a run that was stopped has changed before this
         with logging_to(folder.log):
             _say_warnings(datasets)
-            run = _Run(
-                config,
-                folder=folder,
-                store=store,
-                lock=lock,
-                datasets=datasets,
-                choice=choice,
-                entry=entry,
-                catalogue=catalogue,
-            )
-            return run.execute(accept_changes=accept_changes)
+            return run.execute()
+
+
+def _require_no_run(folder: RunFolder, *, unless: bool) -> None:
+    if folder.holds_run() and not unless:
+        raise OutputError(
+            f"{folder.path}: holds a run already. Go on with it by --resume, or name another "
+            "--output."
+        )
 
 
 def _check_data(
@@ -123,13 +140,17 @@ def _check_data(
     entry: Entry[ModelSpec],
 ) -> None:
     """Refuse a dataset whose check fails."""
-    from tqdm import tqdm
-
-    progress = partial(tqdm, desc="checking data", disable=None, delay=2, leave=False)
+    progress = _progress("checking data")
     if datasets is not None:
         require_sound_samples(datasets, progress)
     else:
         require_sound(config, ("train", "val"), catalogue, entry.spec.task, progress)
+
+
+def _progress(what: str) -> Progress:
+    from tqdm import tqdm
+
+    return partial(tqdm, desc=what, disable=None, delay=2, leave=False)
 
 
 def complete_config(config: Config, entry: Entry[ModelSpec], dataset: Dataset) -> Config:
@@ -194,7 +215,7 @@ class _Run:
         config: Config,
         *,
         folder: RunFolder,
-        store: CheckpointStore,
+        stopped: StoppedRun | None,
         lock: RunLock,
         datasets: Mapping[str, Dataset],
         choice: DeviceChoice,
@@ -207,7 +228,13 @@ class _Run:
             )
         self.config = config
         self.folder = folder
-        self.store = store
+        self.stopped = stopped
+        self.store = (
+            CheckpointStore(folder.path, new_run_id(), keep=config.save.keep)
+            if stopped is None
+            else stopped.store
+        )
+        self.changes: list[str] = []
         self.lock = lock
         self.datasets = datasets
         self.choice = choice
@@ -219,10 +246,18 @@ class _Run:
         self.task: Task = task_class(config, datasets["train"].class_names, catalogue)
         if "val" in datasets:
             self.task.metrics()  # a wrong one is better refused before any work
+        provenance = Provenance(config, entry, datasets, choice, catalogue)
+        progress = _progress("digesting data")
         self.identity = run_identity(
             config,
             datasets={split: dataset.fingerprint() for split, dataset in datasets.items()},
-            versions=_versions(entry, self.paddle),
+            contents={
+                split: content_digest(dataset, progress=progress)
+                for split, dataset in datasets.items()
+            },
+            components=provenance.components,
+            versions=provenance.versions,
+            threads=thread_counts() if choice.kind == "cpu" else {},
             device=choice.kind,
         )
         # the initial weights follow from the seed, too
@@ -231,14 +266,33 @@ class _Run:
             entry, len(self.task.class_names), config.model.options
         )
 
-    def execute(self, *, accept_changes: bool) -> dict[str, Any]:
+    def refuse_changes(self, *, accept: bool) -> None:
+        """Raise CheckpointError that lists all changes since the stop, unless they are taken on."""
+        if self.stopped is None:
+            return
+        self.changes = differences(self.stopped.state.identity, self.identity)
+        lines = [*self.changes, *self.stopped.losses]
+        if lines and not accept:
+            raise CheckpointError(
+                f"{self.folder.path}: this is no longer the training that was stopped:\n  "
+                + "\n  ".join(lines)
+                + "\nUndo the changes, or take them on with --accept-changes (in Python, "
+                "accept_changes=True)."
+            )
+
+    def execute(self) -> dict[str, Any]:
         """Train to the end, export the best model, and give the result."""
         from segcore.engine.observers import create_observers
 
         observers = create_observers(self.config, self.catalogue)
         with self._loaders() as (train_batches, eval_batches):
             trainer = self._create_trainer(train_batches, eval_batches, observers)
-            self._begin(trainer, accept_changes=accept_changes)
+            if self.stopped is None:
+                self._begin(trainer)
+            else:
+                self._go_on(trainer, self.stopped)
+            write_atomic(self.folder.config, render_config(self.config).encode())
+            log.info("device %s, output %s", self.choice, self.folder.path)
             observers.started(self.config, self.folder.path)
             state = trainer.run()
         result = self._finish(state)
@@ -287,36 +341,46 @@ class _Run:
             observers=observers,
         )
 
-    def _begin(self, trainer: Trainer, *, accept_changes: bool) -> None:
-        """Go on from the newest sound checkpoint, or begin anew where there is none."""
-        if self.store.newest() is None:
-            start = find_start(self.config, self.entry, self.catalogue)
-            self._note_origin(None if start is None else self._load_pretrained(start))
-            trainer.start(self.identity)
-            log.info("training %s from the beginning", self.config.model.name)
-        else:
-            checkpoint = self.store.load()
-            for line in checkpoint.rejected:
-                log.warning("%s; an older checkpoint is taken", line)
-            trainer.resume(checkpoint.parts)
-            self._compare(trainer.state, accept_changes=accept_changes)
-            noted = trainer.state.identity.get("pretrained_origin")
-            self._note_origin(None if noted is None else WeightsOrigin.model_validate(noted))
-            trainer.state.identity = self.identity
-            log.info("going on after step %d", trainer.state.step)
-        write_atomic(self.folder.config, render_config(self.config).encode())
-        log.info("device %s, output %s", self.choice, self.folder.path)
+    def _begin(self, trainer: Trainer) -> None:
+        """Begin a training, in an order that leaves a run or nothing of one wherever it ends."""
+        start = find_start(self.config, self.entry, self.catalogue)
+        self._note_origin(None if start is None else self._load_pretrained(start))
+        log.info("training %s from the beginning", self.config.model.name)
+        self.store.recover()
+        trainer.start(self.identity)
+        self._keep_run_id()
 
-    def _compare(self, state: TrainState, *, accept_changes: bool) -> None:
-        changed = differences(state.identity, self.identity)
-        if changed and not accept_changes:
-            raise CheckpointError(
-                f"{self.folder.path}: this is no longer the training that was stopped:\n  "
-                + "\n  ".join(changed)
-                + "\nUndo the changes, or take them on with --accept-changes."
-            )
-        for line in changed:
+    def _go_on(self, trainer: Trainer, stopped: StoppedRun) -> None:
+        """Go on from what was stopped; its changes are taken on."""
+        trainer.resume(stopped.snapshot, stopped.best)  # refuses what does not fit
+        for line in stopped.notes:
+            log.warning("%s", line)
+        for line in (*self.changes, *stopped.losses):
             log.warning("taken on: %s", line)
+        unknown = unknown_facts(stopped.state.identity)
+        if unknown:
+            log.warning(
+                "unknown, since an older segcore began this run, and not compared: %s",
+                ", ".join(unknown),
+            )
+        self.store.recover()
+        self._keep_run_id()
+        state = trainer.state
+        if stopped.is_history_whole:
+            trainer.history.cut(state.history_bytes)
+        else:
+            trainer.history.mend(state.step)
+        if self.changes or stopped.losses:
+            is_comparable = not changes_scores(self.changes)
+            trainer.take_on_best(None if is_comparable else stopped.best_files)
+        noted = state.identity.get("pretrained_origin")
+        self._note_origin(None if noted is None else WeightsOrigin.model_validate(noted))
+        state.identity = self.identity
+        log.info("going on after step %d", state.step)
+
+    def _keep_run_id(self) -> None:
+        if self.store.run_id is not None and read_run_id(self.folder.path) is None:
+            write_run_id(self.folder.path, self.store.run_id)
 
     def _load_pretrained(self, start: Pretrained) -> WeightsOrigin:
         return load_pretrained(
@@ -358,15 +422,6 @@ class _Run:
             self.folder.best_model,
         )
         return result
-
-
-def _versions(entry: Entry[ModelSpec], paddle: Any) -> dict[str, str]:
-    """Give the versions that a resumed training must share; of Paddle, the minor one."""
-    return {
-        "segcore": __version__,
-        entry.plugin.distribution: entry.plugin.version,
-        "paddle": ".".join(paddle.__version__.split(".")[:2]),
-    }
 
 
 def _require_same_classes(datasets: Mapping[str, Dataset]) -> None:

@@ -25,12 +25,19 @@ from tqdm import tqdm
 from segcore.checkpoint import pdparams
 from segcore.data.tally import Tally
 from segcore.engine.batch_norm import single_values_normalised
+from segcore.engine.best import BestModel
 from segcore.engine.ema import WeightAverage
 from segcore.engine.evaluate import evaluate
 from segcore.engine.optimizer import create_optimizer
 from segcore.engine.schedule import Schedule
 from segcore.engine.signals import StopRequested, StopSignals
-from segcore.engine.snapshot import STATE, put_back, take_snapshot
+from segcore.engine.snapshot import (
+    STATE,
+    decode_weights,
+    put_back,
+    set_weights,
+    take_snapshot,
+)
 from segcore.engine.state import TrainState
 from segcore.errors import ConfigError, DivergedError, ExhaustedError
 
@@ -119,20 +126,38 @@ class Trainer:
         self.state = TrainState()
         self.tally = Tally()
         self.signals = StopSignals()
+        self.best: BestModel | None = None
+        self._best_to_measure: Mapping[str, bytes] | None = None
         self._saved_step: int | None = None
         self._saved_at = time.monotonic()
         self._logged_at = time.monotonic()
 
     def start(self, identity: Mapping[str, Any]) -> None:
-        """Begin at step 0; `identity` says which training this is."""
-        self.state = TrainState(identity=dict(identity))
-        self.history.cut(0)
+        """Begin at step 0, and save that: from here on there is something to go on from.
 
-    def resume(self, snapshot: Mapping[str, bytes]) -> None:
-        """Go on from `snapshot`. Raises CheckpointError when it does not fit."""
+        `identity` says which training this is.
+        """
+        self.state = TrainState(identity=dict(identity))
+        self._save()
+
+    def resume(self, snapshot: Mapping[str, bytes], best: BestModel | None) -> None:
+        """Go on from `snapshot`, with the best model `best` on the disk; nothing there changes.
+
+        Raises CheckpointError when it does not fit.
+        """
         self.state = put_back(snapshot, self.network, self.optimizer, self.average)
         self._saved_step = self.state.step
-        self.history.cut(self.state.history_bytes)
+        self.best = best
+
+    def take_on_best(self, files: Mapping[str, bytes] | None) -> None:
+        """Let the best model on the disk count, whatever the snapshot says of it.
+
+        Its `files` are given where its score is of another time and must be measured again.
+        """
+        self.state.best_step = None if self.best is None else self.best.step
+        self.state.best_score = None if self.best is None else self.best.score
+        self.state.evaluations_without_gain = 0
+        self._best_to_measure = files if self.best is not None else None
 
     def run(self) -> TrainState:
         """Train to the end and give the final state.
@@ -143,6 +168,8 @@ class Trainer:
         norms = single_values_normalised(self.network, self.config.train.batch_size)
         with norms, self.signals, self._progress() as progress:
             try:
+                if self._best_to_measure is not None:
+                    self._measure_best(self._best_to_measure)
                 if self.state.evaluation_due:
                     self._evaluate()
                 while not self._is_finished():
@@ -152,6 +179,7 @@ class Trainer:
             except StopRequested:
                 self._save()
                 raise self.signals.interruption(self.state.step) from None
+        self._agree_on_best()
         return self.state
 
     def _train_epoch(self, progress: tqdm[Any]) -> None:
@@ -252,7 +280,9 @@ class Trainer:
             return
         self.lock.check()
         self.state.evaluation_due = evaluation_due
-        self.state.history_bytes = self.history.flush()
+        self.history.flush()
+        self.state.history_bytes = self.history.size_bytes
+        self.state.history_sha256 = self.history.sha256
         snapshot = take_snapshot(self.network, self.optimizer, self.average, self.state)
         self.store.save(self.state.step, snapshot)
         self._saved_step, self._saved_at = self.state.step, time.monotonic()
@@ -272,12 +302,7 @@ class Trainer:
             return
         with averaged, _memory_errors(self.task):
             scores = evaluate(self.task.session(self.network), self.task, self.eval_batches())
-            best = self.config.eval.best
-            if best not in scores:
-                raise ConfigError(
-                    f"eval.best: {best!r} is not among the metrics; there are {', '.join(scores)}"
-                )
-            self._promote(scores[best])
+            self._promote(self._score_among(scores))
         seconds = time.monotonic() - begun
         record = {
             "event": "eval",
@@ -293,8 +318,8 @@ class Trainer:
         log.info(
             "step %d: %s %s, best %s at step %s (evaluated in %.1f s)",
             self.state.step,
-            best,
-            _shown(scores[best]),
+            self.config.eval.best,
+            _shown(scores[self.config.eval.best]),
             _shown(self.state.best_score),
             self.state.best_step,
             seconds,
@@ -306,21 +331,63 @@ class Trainer:
         gain = score is not None and (
             state.best_score is None or score > state.best_score + self.config.train.min_delta
         )
-        if not gain and state.best_step is not None:
+        if gain or state.best_step is None:
+            self._take_as_best(score)
+        else:
             state.evaluations_without_gain += 1
-            return
-        self._take_as_best(score)
+        if self.best is not None and self.best.step <= state.step:
+            self._agree_on_best()
 
     def _take_as_best(self, score: float | None) -> None:
         state = self.state
         state.best_score, state.best_step, state.evaluations_without_gain = score, state.step, 0
+        if self.best is not None and self.best.beats(state.step, score):
+            log.info("the best model on the disk stays: it is %s", self.best)
+            return
         parts = take_snapshot(self.network, self.optimizer, self.average, state)
         # best models carry their numbers under the name that PaddleX gives them; the length of
         # the history hangs on the clock, and equal models shall be equal files
         states = json.loads(parts.pop(STATE))
-        del states["history_bytes"]
+        del states["history_bytes"], states["history_sha256"]
         parts[STATES] = pdparams.encode(states)
         self.store.promote(state.step, parts, info={"score": score})
+        self.best = BestModel(state.step, score)
+
+    def _agree_on_best(self) -> None:
+        """Let the state name the best model that is on the disk.
+
+        They differ where a training that went back to an older checkpoint does not come to the
+        same scores again, as on devices that do not repeat themselves.
+        """
+        if self.best is not None:
+            self.state.best_step, self.state.best_score = self.best.step, self.best.score
+
+    def _measure_best(self, files: Mapping[str, bytes]) -> None:
+        """Give the best model on the disk a score that can be compared with new ones."""
+        self._best_to_measure = None
+        if self.eval_batches is None or self.best is None:
+            return
+        own = {key: np.array(value.numpy()) for key, value in self.network.state_dict().items()}
+        set_weights(self.network, decode_weights(files))
+        try:
+            with _memory_errors(self.task):
+                scores = evaluate(self.task.session(self.network), self.task, self.eval_batches())
+        finally:
+            set_weights(self.network, own)
+        score = self._score_among(scores)
+        log.warning("the best model, %s, now has the score %s", self.best, _shown(score))
+        self.store.promote(self.best.step, files, info={"score": score})
+        self.best = BestModel(self.best.step, score)
+        self._agree_on_best()
+
+    def _score_among(self, scores: Mapping[str, Any]) -> float | None:
+        best = self.config.eval.best
+        if best not in scores:
+            raise ConfigError(
+                f"eval.best: {best!r} is not among the metrics; there are {', '.join(scores)}"
+            )
+        score: float | None = scores[best]
+        return score
 
     @contextmanager
     def _progress(self) -> Iterator[tqdm[Any]]:

@@ -19,6 +19,7 @@ import numpy as np
 
 from segcore.checkpoint.ownership import Guard
 from segcore.checkpoint.runfolder import RunFolder
+from segcore.checkpoint.store import CheckpointStore
 from segcore.config.merge import DEFAULT
 from segcore.config.problem import raise_problems
 from segcore.config.resolve import find_problems, merge_sources
@@ -108,8 +109,9 @@ class TrainableModel:
     """A network by name, and all that is done with it.
 
     `device` is where it trains and predicts: auto, cpu, gpu:0, ... `settings` are values of the
-    configuration by dotted key, such as {"train.seed": 1}, that win over all others. `labels` are
-    the names of the classes, once they are known.
+    configuration by dotted key, such as {"train.seed": 1}, that win over all others. A training
+    goes on although something changed meanwhile if `accept_changes` is set. `labels` are the names
+    of the classes, once they are known.
     """
 
     transforms: ClassVar[Mapping[str, Compose]] = {}
@@ -122,6 +124,7 @@ class TrainableModel:
         self.num_classes = num_classes
         self.device = "auto"
         self.settings: dict[str, Any] = {}
+        self.accept_changes = False
         self.labels: list[str] = []
         self._own = {"data.num_classes": num_classes, **settings}
         self._model: Opened | None = None
@@ -162,6 +165,7 @@ class TrainableModel:
             resume=resume,
             datasets=None if is_one_folder else datasets,
             catalogue=catalogue,
+            accept_changes=self.accept_changes,
         )
         self.open(output)
         return result
@@ -427,8 +431,7 @@ def _is_continued(output: Path, checkpoint: str | Path | None) -> bool:
     wanted, run = real_path(checkpoint), RunFolder(real_path(output))
     if not exists(wanted):
         raise RequestError(f"resume_checkpoint={checkpoint}: there is no such folder")
-    named = [path for path in run.checkpoints.glob("step-*") if path.name[5:].isdecimal()]
-    steps = sorted(named, key=lambda path: (len(path.name), path.name))
+    steps = CheckpointStore(run.path).folders()
     if wanted in (run.path, run.checkpoints, *steps[-1:]):
         return True
     newest = f", the newest is {steps[-1].name}" if steps else ""

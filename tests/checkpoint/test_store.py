@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from segcore.checkpoint.manifest import MANIFEST, read_manifest
-from segcore.checkpoint.store import CheckpointStore, claim_run_id, open_best
+from segcore.checkpoint.store import (
+    CheckpointStore,
+    new_run_id,
+    open_best,
+    read_run_id,
+    write_run_id,
+)
 from segcore.errors import CheckpointError, StorageError
 from segcore.testing.faults import Recorder
 
@@ -289,17 +295,19 @@ def test_saving_into_a_folder_that_is_gone_is_a_storage_error(tmp_path):
         CheckpointStore(tmp_path / "gone", "a run").save(1, PARTS)
 
 
-def test_the_run_id_is_made_once_and_kept(tmp_path):
-    first = claim_run_id(tmp_path)
-    assert claim_run_id(tmp_path) == first
-    (tmp_path / "other").mkdir()
-    assert claim_run_id(tmp_path / "other") != first
+def test_a_run_id_is_kept_and_no_two_are_the_same(tmp_path):
+    assert read_run_id(tmp_path) is None
+    write_run_id(tmp_path, new_run_id())
+    assert read_run_id(tmp_path) not in (None, new_run_id())
 
 
-def test_a_damaged_run_id_is_refused(tmp_path):
+def test_a_damaged_run_id_is_none_and_something_else_of_its_name_is_refused(tmp_path):
     (tmp_path / "run.id").write_bytes(b"\xff\x00")
-    with pytest.raises(CheckpointError, match=r"run\.id: damaged"):
-        claim_run_id(tmp_path)
+    assert read_run_id(tmp_path) is None
+    (tmp_path / "run.id").unlink()
+    (tmp_path / "run.id").mkdir()
+    with pytest.raises(CheckpointError, match=r"run\.id: is no regular file"):
+        read_run_id(tmp_path)
 
 
 def test_the_first_save_flushes_a_folder_that_a_killed_process_made(tmp_path):

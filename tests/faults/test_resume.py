@@ -117,7 +117,7 @@ def test_other_data_is_refused(configure, monkeypatch, tmp_path, shapes):
     stop_at([3], config, tmp_path / "run", monkeypatch)
     rows = (data / "train.txt").read_text().splitlines()
     (data / "train.txt").write_text("\n".join(rows[:-1]) + "\n")
-    with pytest.raises(CheckpointError, match="datasets: train"):
+    with pytest.raises(CheckpointError, match="datasets: list of train"):
         train(config, tmp_path / "run", device="cpu", resume=True)
 
 
@@ -137,14 +137,14 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_is_never_saved(
         train(config, tmp_path / "run", device="cpu")
     saved = {path.name for path in (tmp_path / "run").glob("checkpoints/step-*")}
     assert f"step-{step}" not in saved
-    assert (f"step-{step - 1}" in saved) == (step > 1)
+    assert f"step-{step - 1}" in saved
 
 
 def test_weights_that_are_not_finite_are_never_saved(configure, tmp_path):
     config = configure("train.iters=1", "train.learning_rate=1e39", "train.schedule.type=constant")
     with pytest.raises(DivergedError):
         train(config, tmp_path / "run", device="cpu")
-    assert not list((tmp_path / "run").glob("checkpoints/step-*"))
+    assert [path.name for path in (tmp_path / "run").glob("checkpoints/*")] == ["step-0"]
 
 
 @pytest.mark.parametrize("of", ["numpy", "paddle"])
