@@ -10,13 +10,14 @@ nothing is in it but what segcore put there.
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import stat
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from segcore.checkpoint.files import (
     DISK,
@@ -30,12 +31,17 @@ from segcore.checkpoint.runfolder import RunFolder
 from segcore.errors import OutputError
 from segcore.filesystem import exists, is_folder, open_regular
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 __all__ = [
     "EVALUATION_MARK",
     "WRITTEN_BY",
     "FindStranger",
     "Guard",
     "Recogniser",
+    "all_marked",
+    "encode_picture",
     "file_key",
     "is_marked",
     "is_unknown",
@@ -84,6 +90,34 @@ def is_marked(head: bytes, mark: str) -> bool:
 def marked_by(*marks: str) -> Recogniser:
     """Give what recognises files that carry one of `marks`."""
     return lambda head: any(is_marked(head, mark) for mark in marks)
+
+
+def encode_picture(image: Image.Image, kind: str, mark: str, **options: Any) -> bytes:
+    """Encode a picture of Pillow as `kind`, PNG or JPEG, with the mark that `is_marked` finds."""
+    from PIL.PngImagePlugin import PngInfo
+
+    buffer = io.BytesIO()
+    if kind == "PNG":
+        info = PngInfo()
+        info.add_text("Software", mark)
+        image.save(buffer, kind, pnginfo=info, **options)
+    else:
+        image.save(buffer, kind, comment=mark.encode(), **options)
+    return buffer.getvalue()
+
+
+def all_marked(mark: str) -> FindStranger:
+    """Give what finds the first file in a folder, or below it, that does not carry `mark`."""
+
+    def find_stranger(folder: Path) -> Path | None:
+        for path in sorted(folder.rglob("*")):
+            if path.is_symlink() or not path.is_dir():
+                is_file = path.is_file() and not path.is_symlink()
+                if not (is_file and is_marked(read_head(path), mark)):
+                    return path
+        return None
+
+    return find_stranger
 
 
 def read_head(path: Path) -> bytes:

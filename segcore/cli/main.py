@@ -178,15 +178,18 @@ def _report_defect(error: Exception, debug: bool) -> int:
 
 
 def _write_log(trace: str) -> str:
+    import secrets
     import tempfile
 
-    from segcore.checkpoint.files import write_atomic
+    from segcore.checkpoint.files import DISK
 
-    path = Path(tempfile.gettempdir(), f"segcore-defect-{os.getpid()}.log")
+    # made anew under a name that nobody has, in a folder that all users share
+    name = f"segcore-defect-{os.getpid()}-{secrets.token_hex(4)}.log"
+    path = Path(tempfile.gettempdir(), name)
     command = " ".join(sys.argv)
     text = printable(f"segcore {__version__}, Python {sys.version}\n{command}\n\n{trace}")
     try:
-        write_atomic(path, text.encode("utf-8"))
-    except (SegcoreError, OSError) as error:
+        DISK.write_file(path, text.encode("utf-8"))
+    except OSError as error:
         return f"Its log could not be written ({error})."
     return f"Please report it with the log: {path}"

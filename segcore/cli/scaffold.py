@@ -7,7 +7,8 @@ from pathlib import Path
 from string import Template
 
 from segcore import __version__
-from segcore.checkpoint.files import write_atomic
+from segcore.checkpoint.files import prepare_output
+from segcore.checkpoint.ownership import Guard
 from segcore.errors import OutputError, RequestError
 from segcore.filesystem import exists
 
@@ -38,12 +39,13 @@ def write_plugin(name: str, parent: Path) -> Path:
         "core": f"segcore>={major}.{minor},<{major}.{int(minor) + 1}",
     }
     folder = parent / values["distribution"]
-    if exists(folder):
+    if exists(folder) or folder.is_symlink():
         raise OutputError(f"{folder} is there already; remove it, or choose another --output")
+    prepare_output(folder)
+    guard = Guard()
     for template in sorted(_TEMPLATES.rglob("*.template")):
         relative = template.relative_to(_TEMPLATES).with_suffix("")
         target = folder / Template(str(relative)).substitute(values)
-        target.parent.mkdir(parents=True, exist_ok=True)
         text = Template(template.read_text(encoding="utf-8")).substitute(values)
-        write_atomic(target, text.encode("utf-8"))
+        guard.write_file(target, text.encode("utf-8"))
     return folder

@@ -20,7 +20,7 @@ from segcore.data.inspection.baseline import Baseline
 from segcore.data.inspection.census import Census
 from segcore.data.inspection.collector import Collector
 from segcore.data.inspection.generic import inspect_samples
-from segcore.data.inspection.result import CheckResult, describe_findings
+from segcore.data.inspection.result import CheckResult, check_place, describe_findings
 from segcore.data.paths import printable
 from segcore.data.stats.survey import Progress, unseen
 from segcore.errors import DataError
@@ -52,12 +52,14 @@ def check_dataset(
     remember: bool = False,
     workers: int | None = None,
     progress: Progress = unseen,
+    force: bool = False,
 ) -> CheckResult:
     """Look at every sample of the dataset at `path`, and gather all that is wrong. Since 0.1.
 
     `config` says how samples are read, as the section `data` of a configuration; `splits` names
     those to look at, by default train and val, which must be there, and test where there is one.
-    With `output`, check_dataset_result.json and pictures are written into that folder. What
+    With `output`, check_dataset_result.json and pictures are written into that folder, where they
+    replace those of an earlier check, and with `force` a file of somebody else, too. What
     `baseline` knows is left out; with `remember`, `seen` of the result has everything, to make a
     baseline of. Raises DataError where there is no dataset, OutputError and StorageError.
     """
@@ -68,6 +70,8 @@ def check_dataset(
     root = Path(path)
     if not is_folder(root):
         raise DataError(f"{printable(root)}: there is no such folder. Name that of a dataset.")
+    if output is not None:
+        check_place(Path(output), force=force)
     data = (config or DataConfig()).model_copy(update={"path": str(root)})
     whole = Config(model=ModelConfig(name="none"), data=data)
     layout = find_format(whole, root, get_catalogue())
@@ -90,7 +94,7 @@ def check_dataset(
             if key is not None and key == _content_key(layout, root, data, some):
                 _remember(key, root)
     if output is not None:
-        result.save(output)
+        result.save(output, force=force)
     return result
 
 

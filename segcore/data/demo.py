@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from segcore.checkpoint.files import prepare_output, write_atomic
+from segcore.checkpoint.files import prepare_output
+from segcore.checkpoint.ownership import Guard
 from segcore.data.listfile import format_row
-from segcore.errors import RequestError
+from segcore.errors import OutputError, RequestError
+from segcore.filesystem import is_folder
 from segcore.tasks.rle import encode_mask, rle_area, rle_box, rle_json
 
 __all__ = ["KINDS", "Kind", "draw_dataset", "draw_sample"]
@@ -58,13 +60,16 @@ def draw_dataset(
     size: int = 256,
     seed: int = 42,
     *,
+    force: bool = False,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Path:
     """Write `images` drawings of `size` x `size` pixels to `root`: a SegDataset or COCO files.
 
     Every fifth image is held out as val. The lists are written last, so an interrupted run leaves
-    no dataset behind that looks complete. `progress` wraps the indices, for a progress bar. Gives
-    `root`. Raises RequestError for arguments that make no dataset, OutputError and StorageError.
+    no dataset behind that looks complete. A `root` that holds something is refused unless `force`;
+    files of the same names are then replaced. `progress` wraps the indices, for a progress bar.
+    Gives `root`. Raises RequestError for arguments that make no dataset, OutputError and
+    StorageError.
     """
     if kind not in KINDS:
         raise RequestError(f"kind {kind!r}: there are only {' and '.join(KINDS)}.")
@@ -74,12 +79,15 @@ def draw_dataset(
         raise RequestError(
             f"{images} images of {size} px: a dataset needs 2 images or more, of 32 to 8192 px."
         )
+    if not force and is_folder(root) and any(root.iterdir()):
+        raise OutputError(f"{root}: is not empty. Name another folder, or add --force.")
+    guard = Guard(force=force)
     for folder in ("images", "annotations"):
         prepare_output(root / folder)
     if kind == "instances":
-        _draw_instances(root, images, size=size, seed=seed, progress=progress)
+        _draw_instances(root, images, size=size, seed=seed, progress=progress, guard=guard)
     else:
-        _draw_labels(root, kind, images, size=size, seed=seed, progress=progress)
+        _draw_labels(root, kind, images, size=size, seed=seed, progress=progress, guard=guard)
     return root
 
 
@@ -91,6 +99,7 @@ def _draw_labels(
     size: int,
     seed: int,
     progress: Callable[[Iterable[int]], Iterable[int]],
+    guard: Guard,
 ) -> None:
     drawing = _DRAWINGS[kind]
     rows: dict[str, list[str]] = {"train": [], "val": []}
@@ -98,13 +107,13 @@ def _draw_labels(
         image, label = draw_sample(kind, size, seed, index)
         name = f"{drawing.stem}_{index:04d}"
         image_name, label_name = f"images/{name}.jpg", f"annotations/{name}.png"
-        write_atomic(root / image_name, _encode(image[..., ::-1], ".jpg"))
-        write_atomic(root / label_name, _encode(label, ".png"))
+        guard.write_file(root / image_name, _encode(image[..., ::-1], ".jpg"))
+        guard.write_file(root / label_name, _encode(label, ".png"))
         rows[_split_of(index, images)].append(format_row(image_name, label_name))
     names: tuple[str, ...] = import_module(drawing.module).CLASS_NAMES
-    _write_lines(root / "labels.txt", names)
+    _write_lines(root / "labels.txt", names, guard)
     for split, lines in rows.items():
-        _write_lines(root / f"{split}.txt", lines)
+        _write_lines(root / f"{split}.txt", lines, guard)
 
 
 def _draw_instances(
@@ -114,6 +123,7 @@ def _draw_instances(
     size: int,
     seed: int,
     progress: Callable[[Iterable[int]], Iterable[int]],
+    guard: Guard,
 ) -> None:
     """Draw overlapping shapes, each an object of which the visible part is the mask."""
     from segcore.data.drawing.shapes import CLASS_NAMES, draw_objects
@@ -127,7 +137,7 @@ def _draw_instances(
     for index in progress(range(images)):
         image, objects = draw_objects(np.random.default_rng([seed, index]), size)
         name = f"objects_{index:04d}.jpg"
-        write_atomic(root / "images" / name, _encode(image[..., ::-1], ".jpg"))
+        guard.write_file(root / "images" / name, _encode(image[..., ::-1], ".jpg"))
         file = files[_split_of(index, images)]
         file["images"].append({"id": index, "file_name": name, "width": size, "height": size})
         for number, visible in objects:
@@ -145,7 +155,7 @@ def _draw_instances(
             }
             file["annotations"].append(annotation)
     for split, content in files.items():
-        write_atomic(root / f"annotations/instance_{split}.json", json.dumps(content).encode())
+        guard.write_file(root / f"annotations/instance_{split}.json", json.dumps(content).encode())
 
 
 def _split_of(index: int, images: int) -> str:
@@ -153,8 +163,8 @@ def _split_of(index: int, images: int) -> str:
     return "val" if index % _VAL_SHARE == last else "train"
 
 
-def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    write_atomic(path, "".join(f"{line}\n" for line in lines).encode())
+def _write_lines(path: Path, lines: Iterable[str], guard: Guard) -> None:
+    guard.write_file(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def _encode(image: np.ndarray, suffix: str) -> bytes:

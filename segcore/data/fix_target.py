@@ -11,16 +11,17 @@ from typing import Protocol
 
 from segcore.checkpoint.files import (
     Files,
+    make_folders,
     prepare_output,
-    replace_folder,
     storage_errors,
     temporary_name,
     write_atomic,
 )
+from segcore.checkpoint.ownership import Guard
 from segcore.data.paths import inside, printable, read_file
 from segcore.data.replacement import free_backup_suffix
 from segcore.errors import DataError, OutputError
-from segcore.filesystem import exists, is_folder, real_path
+from segcore.filesystem import exists, real_path
 
 __all__ = ["CopyTarget", "DryTarget", "InPlaceTarget", "Target", "check_output"]
 
@@ -76,8 +77,11 @@ def check_output(root: Path, output: Path) -> None:
             f"{printable(output)}: and the dataset {printable(root)} lie in each other. Choose a "
             "folder beside it."
         )
-    if is_folder(output) and any(output.iterdir()):
-        raise OutputError(f"{printable(output)}: is not empty. Choose a new folder.")
+    Guard([root]).check_folder(output, _first_in)
+
+
+def _first_in(folder: Path) -> Path | None:
+    return min(folder.iterdir(), default=None)
 
 
 class CopyTarget:
@@ -103,14 +107,14 @@ class CopyTarget:
         path = self._folder / os.path.normpath(name)
         with storage_errors(self._output):
             if not exists(path):  # two rows may share a file
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_folders(path.parent)
                 self._files.write_file(path, data)
 
     def move(self, name: str, new: str, data: bytes) -> None:  # noqa: ARG002 - only the new one
         self.put(new, data)
 
     def finish(self) -> None:
-        replace_folder(self._folder, self._output, self._files)
+        Guard([self._root]).replace_folder(self._folder, self._output, _first_in, self._files)
 
     def abandon(self) -> None:
         with storage_errors(self._output):
@@ -158,5 +162,5 @@ class InPlaceTarget:
         copy = self._backup / path.relative_to(real)
         if exists(copy):
             raise DataError(f"{printable(path)}: two names in the lists lead to this file.")
-        copy.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(copy.parent)
         write_atomic(copy, read_file(path, printable(path)), self._files)

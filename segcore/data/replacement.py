@@ -94,6 +94,9 @@ def finish_list_replacement(folder: Path, files: Files = DISK) -> bool:
                     files.replace(folder / name, folder / backup)
             for temporary, name in plan.install.items():
                 if _exists(folder, temporary):
+                    if _exists(folder, name):  # somebody made one since the change was cut short
+                        spare = name + free_backup_suffix(folder, [name])
+                        files.replace(folder / name, folder / spare)
                     files.replace(folder / temporary, folder / name)
             files.sync(folder)
             files.unlink(path)

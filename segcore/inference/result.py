@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from segcore.checkpoint.ownership import marked
+from segcore.checkpoint.ownership import encode_picture, marked
 from segcore.data.overlay import draw_overlay
 from segcore.tasks.result import OVERLAY_MARK, RESULT_MARK, Result
 
@@ -108,10 +107,5 @@ class SegmentationResult(Result):
 
     def _encode_label_map(self) -> bytes:
         from PIL import Image
-        from PIL.PngImagePlugin import PngInfo
 
-        mark = PngInfo()
-        mark.add_text("Software", LABEL_MARK)
-        buffer = io.BytesIO()
-        Image.fromarray(self.label_map).save(buffer, "PNG", pnginfo=mark)
-        return buffer.getvalue()
+        return encode_picture(Image.fromarray(self.label_map), "PNG", LABEL_MARK)

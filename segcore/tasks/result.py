@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
@@ -13,7 +12,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from segcore.checkpoint.ownership import Guard, Recogniser, file_key, is_unknown, marked_by
+from segcore.checkpoint.ownership import (
+    Guard,
+    Recogniser,
+    encode_picture,
+    file_key,
+    is_unknown,
+    marked_by,
+)
 from segcore.errors import OutputError
 from segcore.filesystem import is_folder
 
@@ -87,16 +93,9 @@ class Result(ABC):
 
     def encode_picture(self, suffix: str) -> bytes:
         """Encode `img`, with its mark, as a file that ends in `suffix`: .jpg, .jpeg or .png."""
-        from PIL.PngImagePlugin import PngInfo
-
-        buffer = io.BytesIO()
         if suffix == ".png":
-            mark = PngInfo()
-            mark.add_text("Software", OVERLAY_MARK)
-            self.img.save(buffer, "PNG", pnginfo=mark)
-        else:
-            self.img.save(buffer, "JPEG", quality=_JPEG_QUALITY, comment=OVERLAY_MARK.encode())
-        return buffer.getvalue()
+            return encode_picture(self.img, "PNG", OVERLAY_MARK)
+        return encode_picture(self.img, "JPEG", OVERLAY_MARK, quality=_JPEG_QUALITY)
 
     def print(self) -> None:
         """Print the JSON form."""

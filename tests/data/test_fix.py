@@ -407,7 +407,7 @@ def test_a_folder_that_holds_something_is_not_written_to(root):
     other = root.with_name("other")
     other.mkdir()
     (other / "mine").write_text("x")
-    with pytest.raises(OutputError, match="is not empty"):
+    with pytest.raises(OutputError, match="holds mine"):
         fix_dataset(root, other)
     assert tree(other) == {"mine": b"x"}
 

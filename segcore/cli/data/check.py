@@ -14,9 +14,10 @@ from segcore.cli.data.options import (
     read_data_config,
     report_option,
 )
+from segcore.cli.force import force_option
 from segcore.cli.messages import printable, say
 from segcore.cli.table import print_json
-from segcore.errors import CheckFailed
+from segcore.errors import CheckFailed, RequestError
 from segcore.filesystem import is_folder, real_path
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ __all__ = ["check_command"]
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write all findings into this file, to accept them from now on.",
 )
+@force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def check_command(
     folder: Path,
@@ -56,6 +58,7 @@ def check_command(
     output: Path | None,
     baseline: Path | None,
     write_baseline: Path | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Look at every image, label and row of a dataset, and tell all that is wrong.
@@ -64,15 +67,23 @@ def check_command(
     with 1 if there are errors; a training would refuse the dataset.
     """
     from segcore.checkpoint.files import prepare_output
+    from segcore.checkpoint.ownership import Guard
     from segcore.data.check import check_dataset
     from segcore.data.inspection import baseline as baselines
+    from segcore.data.inspection.result import check_place
 
     config = read_data_config(file, overrides)
-    prepare_report(report)
+    guard = Guard([folder, file], force=force)
+    if write_baseline is not None:
+        if report is not None and real_path(report) == real_path(write_baseline):
+            raise RequestError(f"{report}: --report and --write-baseline name one file")
+        baselines.check_baseline(write_baseline, guard)
     known = None if baseline is None else baselines.read_baseline(baseline)
+    prepare_report(report, guard)
     target = real_path(folder) if output is None else output
     if output is not None or is_folder(folder):
-        prepare_output(target)  # before the work, not after it
+        check_place(target, force=force)  # before the work, not after it
+        prepare_output(target)
     result = check_dataset(
         folder,
         config=config,
@@ -82,7 +93,7 @@ def check_command(
         workers=workers,
         progress=bar("checking"),
     )
-    document = result.save(target)
+    document = result.save(target, force=force)
     if report is not None:
         from segcore.data.report.dataset import report_dataset
 
@@ -94,9 +105,10 @@ def check_command(
             splits=splits or None,
             workers=workers,
             progress=bar("reporting"),
+            force=force,
         )
     if write_baseline is not None:
-        baselines.write_baseline(write_baseline, result.seen)
+        baselines.write_baseline(write_baseline, result.seen, guard)
         say(f"{write_baseline}: {len(result.seen)} findings, accepted with --baseline from now on")
     if as_json:
         print_json(document)

@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from segcore.errors import OutputError
-from segcore.filesystem import is_folder
-
 if TYPE_CHECKING:
     from segcore.data.demo import Kind
 
@@ -36,9 +33,6 @@ def demo_command(
     folder: Path, kind: str, images: int, size: int, seed: int, *, force: bool
 ) -> None:
     """Draw a dataset to try segcore with: images, exact labels and their lists."""
-    if not force and is_folder(folder) and any(folder.iterdir()):
-        raise OutputError(f"{folder}: is not empty. Name another folder, or add --force.")
-
     from tqdm import tqdm
 
     from segcore.data.demo import draw_dataset
@@ -46,5 +40,5 @@ def demo_command(
     def progress(indices: Iterable[int]) -> Iterable[int]:
         return cast("Iterable[int]", tqdm(indices, unit="image", disable=not sys.stderr.isatty()))
 
-    draw_dataset(folder, cast("Kind", kind), images, size, seed, progress=progress)
+    draw_dataset(folder, cast("Kind", kind), images, size, seed, force=force, progress=progress)
     click.echo(f"{folder}: {images} images of {size} x {size} pixels ({kind}).")

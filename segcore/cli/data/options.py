@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from segcore.checkpoint.ownership import Guard
     from segcore.config.schema import DataConfig
     from segcore.data.stats.survey import Progress
 
@@ -61,14 +62,16 @@ def report_option(command: _Command) -> _Command:
     return option(command)
 
 
-def prepare_report(report: Path | None) -> None:
-    """Make sure that a report can be written, before the work and not after it.
+def prepare_report(report: Path | None, guard: Guard) -> None:
+    """Make sure that a report may and can be written, before the work and not after it.
 
     Raises OutputError.
     """
     if report is not None:
         from segcore.checkpoint.files import prepare_output
+        from segcore.data.report.page import check_report
 
+        check_report(report, guard)
         prepare_output(report.parent)
 
 

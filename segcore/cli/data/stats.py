@@ -15,6 +15,7 @@ from segcore.cli.data.options import (
     read_data_config,
     report_option,
 )
+from segcore.cli.force import force_option
 from segcore.cli.messages import printable, say
 from segcore.cli.table import print_json
 
@@ -32,6 +33,7 @@ _PICTURES = 12  # in a report
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @data_options
 @report_option
+@force_option
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 def stats_command(
     folder: Path,
@@ -41,11 +43,15 @@ def stats_command(
     overrides: tuple[str, ...],
     workers: int | None,
     report: Path | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Count what is in a dataset: classes, objects, sizes, brightness."""
     config = read_data_config(file, overrides)
-    prepare_report(report)
+    from segcore.checkpoint.ownership import Guard
+
+    guard = Guard([folder, file], force=force)
+    prepare_report(report, guard)
 
     reading: dict[str, Any] = {
         "config": config,
@@ -63,7 +69,7 @@ def stats_command(
 
         view = look_at(folder, limit=_PICTURES, **reading)
         stats = view.stats
-        write_report(report, view.report())
+        write_report(report, view.report(), guard=guard)
     if as_json:
         print_json(stats.as_json())
     else:

@@ -14,6 +14,7 @@ from segcore.cli.data.options import (
     read_data_config,
     report_option,
 )
+from segcore.cli.force import force_option
 from segcore.cli.messages import printable, say
 from segcore.cli.table import print_json
 from segcore.filesystem import is_file
@@ -75,6 +76,7 @@ __all__ = ["view_command"]
 )
 @data_options
 @report_option
+@force_option
 @click.option("--json", "as_json", is_flag=True, help="Print what is shown as JSON.")
 def view_command(
     folder: Path,
@@ -93,6 +95,7 @@ def view_command(
     overrides: tuple[str, ...],
     workers: int | None,
     report: Path | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Draw the oddest samples of a dataset, labels over images, on sheets to look through.
@@ -103,16 +106,22 @@ def view_command(
     if run is not None and file is None and is_file(run / "config.yaml"):
         file = run / "config.yaml"  # how the model's data were read
     config = read_data_config(file, overrides)
-    prepare_report(report)
+    from segcore.checkpoint.files import prepare_output
+    from segcore.checkpoint.ownership import Guard
+    from segcore.data.view.sheet import Layout, check_sheets, write_sheets
+
+    guard = Guard([folder, file, run, font], force=force)
+    layout = Layout(columns=columns, rows=columns, side=size, font=font)
+    sheet_kind = cast('Literal["jpg", "png"]', kind)
+    check_sheets(output, limit, layout, sheet_kind, guard)
+    prepare_report(report, guard)
     predict = None
     if run is not None:
         predict, num_classes = _load_model(run, device)
         config = config.model_copy(update={"num_classes": config.num_classes or num_classes})
 
-    from segcore.checkpoint.files import prepare_output
     from segcore.data.report.page import write_report
     from segcore.data.view.look import PICTURE_PX, look_at
-    from segcore.data.view.sheet import Layout, write_sheets
 
     prepare_output(output)
     view = look_at(
@@ -126,10 +135,9 @@ def view_command(
         side=size if report is None else max(size, PICTURE_PX),
         progress=bar("looking"),
     )
-    layout = Layout(columns=columns, rows=columns, side=size, font=font)
-    sheets = write_sheets(view, output, layout, cast('Literal["jpg", "png"]', kind))
+    sheets = write_sheets(view, output, layout, sheet_kind, guard)
     if report is not None:
-        write_report(report, view.report())
+        write_report(report, view.report(), guard=guard)
     _say(view, sheets, report, as_json=as_json)
 
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from segcore.annotation import Classes
 from segcore.checkpoint.files import Files, prepare_output, write_atomic
+from segcore.checkpoint.ownership import Guard
 from segcore.data.palette import class_palette
-from segcore.errors import RequestError
+from segcore.errors import OutputError, RequestError
 
 __all__ = ["Folder", "encode_label", "encode_palette", "palette_of", "stored_labels"]
 
@@ -35,6 +36,8 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        # an output that holds something was refused before, unless its files may be replaced
+        self._guard = Guard(force=True)
         self._made: set[Path] = set()
         self._quick = _Unflushed()
         self._is_flushed = True
@@ -59,9 +62,20 @@ class Folder:
     def _place(self, name: str) -> Path:
         path = self.root / name
         if path.parent not in self._made:
+            self._refuse_link(path.parent)
             prepare_output(path.parent)
             self._made.add(path.parent)
+        self._guard.check_file(path)
         return path
+
+    def _refuse_link(self, folder: Path) -> None:
+        """Refuse a folder that a link leads elsewhere, where the files may be anybody's."""
+        place, root = folder.resolve(), self.root.resolve()
+        if place != root and root not in place.parents:
+            raise OutputError(
+                f"{folder}: a symbolic link leads out of {self.root}, to {place}. Remove it, or "
+                "name another output."
+            )
 
 
 def palette_of(classes: Classes) -> np.ndarray:

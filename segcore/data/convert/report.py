@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from segcore.annotation import IGNORED, Classes, Note
+from segcore.checkpoint.ownership import marked
 from segcore.data.convert.image import PlannedImage
 from segcore.data.paths import printable
 
-__all__ = ["Conversion"]
+__all__ = ["REPORT_MARK", "Conversion"]
 
+REPORT_MARK = "segcore data convert"
 _SHOWN = 20
 
 
@@ -67,7 +69,7 @@ class Conversion:
 
     def as_json(self) -> dict[str, Any]:
         """Give the report as JSON holds it."""
-        return {
+        content = {
             "source": printable(self.source),
             "from": self.source_format,
             "output": printable(self.output),
@@ -78,6 +80,7 @@ class Conversion:
             "annotations": {name: self.objects[name] for name in self.classes.names},
             **{action: self._notes(action) for action in ("clipped", "changed", "skipped")},
         }
+        return marked(content, REPORT_MARK)
 
     def _notes(self, action: str) -> list[dict[str, Any]]:
         return [

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segcore.annotation import AnnotatedDataset, AnnotatedImage, Converter, Note
-from segcore.checkpoint.files import prepare_output, write_atomic
+from segcore.checkpoint.files import prepare_output
+from segcore.checkpoint.ownership import Guard, marked_by
 from segcore.data.convert.classes import is_writable, plan_classes
 from segcore.data.convert.image import Overlap, PlannedImage, class_lookup
-from segcore.data.convert.report import Conversion
+from segcore.data.convert.report import REPORT_MARK, Conversion
 from segcore.data.convert.source import image_size
 from segcore.data.header import read_header
 from segcore.data.paths import printable
@@ -80,6 +81,8 @@ def convert_dataset(
     reader: Converter = build_component(reading, read_options or {})
     writer_of: Converter = build_component(writing, write_options or {})
     _check_places(root, folder, force=force)
+    guard = Guard([root], force=force)
+    guard.check_file(folder / REPORT_NAME, marked_by(REPORT_MARK))
     with _boundary(reading, f"reading {root}"):
         dataset = reader.read(root)
     table = plan_classes(dataset.classes, classes, background, ignore_labels)
@@ -106,7 +109,8 @@ def convert_dataset(
     if not report.written:
         reasons = "; ".join(line for line in list(report.lines())[2:5])
         raise DataError(f"{printable(root)}: no image can be used. {reasons or 'It is empty.'}")
-    write_atomic(folder / REPORT_NAME, (json.dumps(report.as_json(), indent=2) + "\n").encode())
+    data = (json.dumps(report.as_json(), indent=2) + "\n").encode()
+    guard.write_file(folder / REPORT_NAME, data, marked_by(REPORT_MARK))
     with _boundary(writing, f"writing {folder}"):
         writer.finish()
     return report
@@ -203,6 +207,11 @@ def _check_places(root: Path, output: Path, *, force: bool) -> None:
         raise OutputError(
             f"{printable(output)}: is inside the dataset that is converted, where it would be "
             "taken for a part of it. Name a folder outside."
+        )
+    if inner in outer.parents:
+        raise OutputError(
+            f"{printable(output)}: holds the dataset that is converted, among whose files its own "
+            "could come to lie. Name a folder beside it."
         )
     if not force and is_folder(output) and any(output.iterdir()):
         raise OutputError(

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from segcore.checkpoint.files import write_atomic
+from segcore.checkpoint.ownership import Guard, marked, marked_by
 from segcore.data.paths import printable, read_file
 from segcore.errors import DataError, RequestError
 
-__all__ = ["Baseline", "read_baseline", "write_baseline"]
+__all__ = ["Baseline", "check_baseline", "read_baseline", "write_baseline"]
 
+_MARK = "segcore data check --write-baseline"
 _VERSION = 1
 
 
@@ -27,6 +28,7 @@ class _Known(BaseModel):
 class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
+    written_by: str = ""
     version: int
     findings: list[_Known]
 
@@ -50,13 +52,14 @@ class Baseline:
 
     def as_json(self) -> dict[str, object]:
         """Give the content of a baseline file, in a stable order."""
-        return {
+        content = {
             "version": _VERSION,
             "findings": [
                 {"code": code, "file": file, **({"subject": subject} if subject else {})}
                 for code, file, subject in sorted(self._known)
             ],
         }
+        return marked(content, _MARK)
 
 
 def read_baseline(path: Path) -> Baseline:
@@ -84,6 +87,12 @@ def read_baseline(path: Path) -> Baseline:
     return baseline
 
 
-def write_baseline(path: Path, baseline: Baseline) -> None:
-    """Write known findings into a file. Raises StorageError."""
-    write_atomic(path, json.dumps(baseline.as_json(), indent=1).encode())
+def check_baseline(path: Path, guard: Guard) -> None:
+    """Raise OutputError unless a baseline may be written to `path`."""
+    guard.check_file(path, marked_by(_MARK))
+
+
+def write_baseline(path: Path, baseline: Baseline, guard: Guard | None = None) -> None:
+    """Write known findings into a file. Raises OutputError and StorageError."""
+    data = json.dumps(baseline.as_json(), indent=1).encode()
+    (guard or Guard()).write_file(path, data, marked_by(_MARK))

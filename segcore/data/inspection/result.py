@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Sequence
@@ -11,12 +10,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from segcore.checkpoint.files import (
+    DISK,
+    make_folders,
     prepare_output,
-    replace_folder,
-    storage_errors,
     temporary_name,
     write_atomic,
 )
+from segcore.checkpoint.ownership import Guard, all_marked, encode_picture, marked, marked_by
 from segcore.data.finding import Finding
 from segcore.data.inspection.baseline import Baseline
 from segcore.data.inspection.census import Census, SplitCensus, View
@@ -24,11 +24,12 @@ from segcore.data.inspection.histogram import draw_histogram
 from segcore.data.paths import printable
 from segcore.errors import DataError
 
-__all__ = ["RESULT_FILE", "RESULT_FOLDER", "CheckResult"]
+__all__ = ["RESULT_FILE", "RESULT_FOLDER", "CheckResult", "check_place"]
 
 RESULT_FILE = "check_dataset_result.json"
 RESULT_FOLDER = "check_dataset"
 
+_MARK = "segcore data check"
 _LARGEST_SIDE = 1280  # pixels; pictures of larger images are scaled
 _UNSAFE = re.compile(r"[^\w.,+ -]", re.ASCII)
 
@@ -66,35 +67,46 @@ class CheckResult:
         """Give what check_dataset_result.json holds, without the pictures that `save` draws."""
         return self._document({split.name: [] for split in self.census.splits}, {})
 
-    def save(self, output: Path | str) -> dict[str, Any]:
+    def save(self, output: Path | str, *, force: bool = False) -> dict[str, Any]:
         """Write check_dataset_result.json and check_dataset/ into the folder `output`.
 
-        Gives the content of the former. Raises OutputError and StorageError; what an earlier check
-        wrote is then still there.
+        Gives the content of the former, of which `force` replaces one of somebody else. Raises
+        OutputError and StorageError; what was there before is then still there.
         """
         output = Path(output)
+        # the dataset, where the result may lie, has nothing else of that name
+        guard = Guard(force=force)
+        check_place(output, force=force)
         prepare_output(output)
         # the old file would describe the new pictures if this were stopped in between
         building = output / temporary_name(RESULT_FOLDER)
-        with storage_errors(building):
-            (building / "demo_img").mkdir(parents=True)
+        try:
+            document = self._draw(building)
+            guard.replace_folder(building, output / RESULT_FOLDER, all_marked(_MARK))
+        finally:
+            DISK.remove_tree(building)
+        data = json.dumps(document, indent=2).encode()
+        guard.write_file(output / RESULT_FILE, data, marked_by(_MARK))
+        return document
+
+    def _draw(self, building: Path) -> dict[str, Any]:
+        """Write the pictures into the folder `building`; give the document that names them."""
+        make_folders(building / "demo_img")
         taken: set[str] = set()
         pictures = {
             split.name: _draw_views(split, building / "demo_img", taken)
             for split in self.census.splits
         }
-        write_atomic(building / "histogram.png", _as_png(draw_histogram(self.census)))
-        document = self._document(pictures, {"histogram": f"{RESULT_FOLDER}/histogram.png"})
-        replace_folder(building, output / RESULT_FOLDER)
-        write_atomic(output / RESULT_FILE, json.dumps(document, indent=2).encode())
-        return document
+        histogram = encode_picture(draw_histogram(self.census), "PNG", _MARK, optimize=True)
+        write_atomic(building / "histogram.png", histogram)
+        return self._document(pictures, {"histogram": f"{RESULT_FOLDER}/histogram.png"})
 
     def _document(self, pictures: dict[str, list[str]], analysis: dict[str, str]) -> dict[str, Any]:
         attributes: dict[str, Any] = {"num_classes": len(self.census.class_names)}
         for split in self.census.splits:
             attributes[f"{split.name}_samples"] = split.samples
             attributes[f"{split.name}_sample_paths"] = pictures[split.name]
-        return {
+        content = {
             "done_flag": True,
             "check_pass": self.passed,
             "attributes": attributes,
@@ -105,6 +117,14 @@ class CheckResult:
             "findings": [finding.as_json() for finding in self.findings],
             "accepted": self.accepted,
         }
+        return marked(content, _MARK)
+
+
+def check_place(output: Path, *, force: bool = False) -> None:
+    """Raise OutputError unless a result may be written into the folder `output`."""
+    guard = Guard(force=force)
+    guard.check_folder(output / RESULT_FOLDER, all_marked(_MARK))
+    guard.check_file(output / RESULT_FILE, marked_by(_MARK))
 
 
 def _draw_views(split: SplitCensus, folder: Path, taken: set[str]) -> list[str]:
@@ -147,16 +167,10 @@ def _shrink(picture: Any) -> Any:
 def _encode(picture: Any, name: str) -> bytes:
     from PIL import Image
 
-    file = io.BytesIO()
-    options: dict[str, Any] = {} if name.endswith(".png") else {"quality": 90}
-    Image.fromarray(picture).save(file, "PNG" if name.endswith(".png") else "JPEG", **options)
-    return file.getvalue()
-
-
-def _as_png(picture: Any) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "PNG", optimize=True)
-    return file.getvalue()
+    image = Image.fromarray(picture)
+    if name.endswith(".png"):
+        return encode_picture(image, "PNG", _MARK)
+    return encode_picture(image, "JPEG", _MARK, quality=90)
 
 
 def describe_findings(findings: Sequence[Finding]) -> list[str]:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from segcore.checkpoint.ownership import Guard
 from segcore.config.schema import DataConfig
 from segcore.data.finding import Finding
 from segcore.data.palette import class_palette
 from segcore.data.paths import printable
-from segcore.data.report.page import write_report
+from segcore.data.report.page import check_report, write_report
 from segcore.data.report.record import Report
 from segcore.data.stats.survey import Progress, unseen
 from segcore.data.view.look import look_at
@@ -29,13 +30,17 @@ def report_dataset(
     splits: Sequence[str] | None = None,
     workers: int | None = None,
     progress: Progress = unseen,
+    force: bool = False,
 ) -> Report:
     """Write a report on the dataset at `path` into `file`, one page of HTML. Since 0.1.
 
     It shows the statistics, the `pictures` oddest samples, and `findings` where a check gave some.
     A dataset that cannot be opened has a report as well, which says why. The rest is as in
-    `segcore.data.dataset_stats`. Gives what was written. Raises StorageError.
+    `segcore.data.dataset_stats`. Gives what was written. An earlier report is
+    replaced, and a file of somebody else with `force`. Raises OutputError and StorageError.
     """
+    guard = Guard([path], force=force)
+    check_report(Path(file), guard)
     # a check has said so; it is no reason to show nothing
     lenient = (config or DataConfig()).model_copy(update={"allow_duplicates": True})
     try:
@@ -52,5 +57,5 @@ def report_dataset(
         report = Report(dataset=printable(path), palette=class_palette(()), findings=findings)
         note = f"The samples could not be counted and shown. {error}"
         report = replace(report, notes=(note,))
-    write_report(Path(file), report)
+    write_report(Path(file), report, guard=guard)
     return report

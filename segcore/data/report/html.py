@@ -53,8 +53,8 @@ def data_address(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def render_page(title: str, style: str, *body: Element) -> bytes:
-    """Write a page with the style sheet `style`.
+def render_page(title: str, style: str, *body: Element, generator: str = "segcore") -> bytes:
+    """Write a page with the style sheet `style`; `generator` says what made it.
 
     Its policy lets a browser load nothing but the pictures inside the page, apply no style but
     this one, and run no script.
@@ -71,6 +71,7 @@ def render_page(title: str, style: str, *body: Element) -> bytes:
     head = element(
         "head",
         element("meta", charset="utf-8"),
+        element("meta", name="generator", content=generator),
         element("meta", http_equiv="Content-Security-Policy", content=policy),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from segcore import __version__
-from segcore.checkpoint.files import prepare_output, write_atomic
+from segcore.checkpoint.ownership import Guard, marked_by
 from segcore.data.finding import Finding
 from segcore.data.report.gallery import gallery_section
 from segcore.data.report.html import Child, Element, element, render_page
@@ -16,15 +16,25 @@ from segcore.data.report.record import Report
 from segcore.data.report.section import facts, name, percent, section
 from segcore.data.report.statistics import statistics_sections
 
-__all__ = ["render_report", "write_report"]
+__all__ = ["check_report", "render_report", "write_report"]
 
+_MARK = "segcore data report"
 _FINDINGS_SHOWN = 300
 
 
-def write_report(path: Path, report: Report, made: date | None = None) -> None:
-    """Write `report` as one HTML file that loads nothing. Raises OutputError and StorageError."""
-    prepare_output(path.parent)
-    write_atomic(path, render_report(report, made))
+def check_report(path: Path, guard: Guard) -> None:
+    """Raise OutputError unless a report may be written to `path`."""
+    guard.check_file(path, marked_by(_MARK))
+
+
+def write_report(
+    path: Path, report: Report, made: date | None = None, *, guard: Guard | None = None
+) -> None:
+    """Write `report` as one HTML file that loads nothing, where `guard` lets it.
+
+    Raises OutputError and StorageError.
+    """
+    (guard or Guard()).write_file(path, render_report(report, made), marked_by(_MARK))
 
 
 def render_report(report: Report, made: date | None = None) -> bytes:
@@ -43,7 +53,7 @@ def render_report(report: Report, made: date | None = None) -> bytes:
     )
     style = files("segcore.data.report").joinpath("report.css").read_text("utf-8")
     main = element("main", header, _contents(sections), *sections, footer)
-    return render_page(f"Dataset report: {report.dataset}", style, main)
+    return render_page(f"Dataset report: {report.dataset}", style, main, generator=_MARK)
 
 
 def _sections(report: Report) -> Iterator[Element | None]:

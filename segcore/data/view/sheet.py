@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from segcore.checkpoint.files import DISK, prepare_output, storage_errors, write_atomic
+from segcore.checkpoint.files import DISK, prepare_output, storage_errors
+from segcore.checkpoint.ownership import Guard, encode_picture, is_marked, marked_by, read_head
 from segcore.data.overlay import draw_overlay
 from segcore.data.report.record import Picture
 from segcore.data.view.font import Font
@@ -22,8 +22,9 @@ from segcore.errors import RequestError
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Layout", "draw_sheets", "write_sheets"]
+__all__ = ["Layout", "check_sheets", "draw_sheets", "write_sheets"]
 
+_MARK = "segcore data view"
 _SHEET = re.compile(r"sheet_\d{3,}\.(?:jpg|png)")
 _GAP = 12
 _INK, _SOFT, _PAPER, _RAIL = (26, 31, 41), (89, 98, 111), (255, 255, 255), (232, 236, 242)
@@ -44,29 +45,43 @@ class Layout:
 
 
 def write_sheets(
-    view: View, folder: Path, layout: Layout, kind: Literal["jpg", "png"] = "jpg"
+    view: View,
+    folder: Path,
+    layout: Layout,
+    kind: Literal["jpg", "png"] = "jpg",
+    guard: Guard | None = None,
 ) -> list[Path]:
     """Write the sheets of `view` into `folder`, as `sheet_001.jpg` and so on; give their paths.
 
     Sheets that an earlier call left there are replaced, and removed where there are fewer now.
-    Raises OutputError and StorageError.
+    Nothing else is, unless `guard` lets it be. Raises OutputError and StorageError.
     """
+    guard = guard or Guard()
+    check_sheets(folder, len(view.pictures), layout, kind, guard)
     prepare_output(folder)
     paths = []
     for number, sheet in enumerate(draw_sheets(view, layout), 1):
-        path = folder / f"sheet_{number:03}.{kind}"
-        buffer = io.BytesIO()
         if kind == "jpg":
-            sheet.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+            data = encode_picture(sheet, "JPEG", _MARK, quality=_JPEG_QUALITY)
         else:
-            sheet.save(buffer, "PNG")
-        write_atomic(path, buffer.getvalue())
-        paths.append(path)
+            data = encode_picture(sheet, "PNG", _MARK)
+        paths.append(guard.write_file(_sheet(folder, number, kind), data, marked_by(_MARK)))
     with storage_errors(folder):
         for old in folder.iterdir():
-            if _SHEET.fullmatch(old.name) and old not in paths:
-                DISK.remove_tree(old)
+            is_sheet = _SHEET.fullmatch(old.name) and old not in paths and not old.is_symlink()
+            if is_sheet and is_marked(read_head(old), _MARK):
+                DISK.unlink(old)
     return paths
+
+
+def check_sheets(folder: Path, pictures: int, layout: Layout, kind: str, guard: Guard) -> None:
+    """Raise OutputError unless the sheets of so many pictures may be written into `folder`."""
+    for number in range(1, math.ceil(pictures / (layout.columns * layout.rows)) + 1):
+        guard.check_file(_sheet(folder, number, kind), marked_by(_MARK))
+
+
+def _sheet(folder: Path, number: int, kind: str) -> Path:
+    return folder / f"sheet_{number:03}.{kind}"
 
 
 def draw_sheets(view: View, layout: Layout) -> Iterator[Image.Image]:

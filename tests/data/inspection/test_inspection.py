@@ -18,7 +18,7 @@ from segcore.data.check import check_dataset
 from segcore.data.demo import draw_dataset
 from segcore.data.findings import FINDING_KINDS
 from segcore.data.inspection.baseline import read_baseline, write_baseline
-from segcore.errors import RequestError
+from segcore.errors import OutputError, RequestError
 
 ROOT = Path(__file__).parents[3]
 
@@ -197,10 +197,25 @@ def test_the_result_has_the_keys_of_paddlex(root, tmp_path):
 
 def test_a_result_replaces_an_older_one_whole(root):
     check_dataset(root, output=root)
-    (root / "check_dataset/demo_img/old.png").write_bytes(b"")
+    pictures = root / "check_dataset/demo_img"
+    next(pictures.iterdir()).rename(pictures / "old.png")
     check_dataset(root, output=root)
     assert not (root / "check_dataset/demo_img/old.png").exists()
     assert not [path for path in root.iterdir() if path.name.startswith(".")]
+
+
+def test_a_check_leaves_the_files_of_others_alone(root):
+    check_dataset(root, output=root)
+    for name in ("check_dataset/notes.txt", "check_dataset/demo_img/mine.png"):
+        (root / name).write_bytes(b"mine")
+        with pytest.raises(OutputError, match="would be lost"):
+            check_dataset(root, output=root, force=True)
+        assert (root / name).read_bytes() == b"mine"
+        (root / name).unlink()
+    (root / "check_dataset_result.json").write_text("{}")
+    with pytest.raises(OutputError, match=r"check_dataset_result\.json"):
+        check_dataset(root, output=root)
+    check_dataset(root, output=root, force=True)
 
 
 def test_pictures_show_the_label_in_its_colours(root, tmp_path):
