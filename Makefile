@@ -13,7 +13,7 @@ DEMO ?= demo
 MAIN_PATH := tests/engine tests/nn tests/tasks tests/export tests/inference \
     tests/faults/test_resume.py $(wildcard plugins/*/tests)
 
-.PHONY: setup demo test test-slow main-path lint wheels contract lock clean
+.PHONY: setup demo test test-slow quick lowest newest main-path lint wheels contract lock clean
 
 setup: $(VENV)/.ready
 
@@ -33,6 +33,24 @@ test: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+# What meets other people's packages, in three minutes: readers and writers, commands, settings.
+QUICK := $(addprefix tests/,checkpoint cli config data discovery docs export inference tasks trainable) \
+    $(wildcard tests/test_*.py)
+
+quick: setup
+	$(BIN)/python -m pytest -m "not slow" $(QUICK)
+
+# The same on the lowest versions that the metadata allow, and on the newest that there are today.
+lowest:
+	$(MAKE) quick VENV=$(VENV)-lowest LOCK=requirements/lowest.txt
+
+newest:
+	$(PYTHON) -m venv $(VENV)-newest
+	$(VENV)-newest/bin/python -m pip install --quiet --upgrade pip
+	$(VENV)-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager \
+	    $(PLUGINS:%=-e ./%) -e ".[cpu,safetensors,tiff,test]"
+	$(VENV)-newest/bin/python -m pytest -m "not slow" $(QUICK)
 
 # The main path on another Paddle, in an environment of its own:
 #     make main-path PADDLE=paddlepaddle==2.6.2 PYTHON=python3.10

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# One commit, one answer; `pytest --hypothesis-profile explore` looks for new examples.
-settings.register_profile("repeatable", derandomize=True, database=None)
-settings.register_profile("explore", database=None)
+# One commit, one answer, however slow the machine is; `pytest --hypothesis-profile explore` looks
+# for new examples.
+_PATIENT = {"deadline": None, "database": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("repeatable", derandomize=True, **_PATIENT)
+settings.register_profile("explore", **_PATIENT)
 settings.load_profile("repeatable")
 
 
