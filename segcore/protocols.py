@@ -157,10 +157,18 @@ class ModelSource:
 
 
 class InferenceSession(Protocol):
-    """A loaded model, ready to run."""
+    """A loaded model, ready to run, by several threads at once and by children after a fork.
+
+    Every call gives the answer to its own inputs, in arrays that no later call changes. What cannot
+    do that by itself does it behind `segcore.tasks.serial.SerialSession`, which lets threads in one
+    by one; `segcore.testing.runtime` checks it.
+    """
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
-        """Run the model on arrays by input name and give its outputs in order."""
+        """Run the model on arrays by input name and give its outputs in order.
+
+        A device that cannot be used after a fork is refused with RequestError.
+        """
         ...
 
 
@@ -172,7 +180,10 @@ class Runtime(Protocol):
         ...
 
     def load(self, source: ModelSource, device: Device, index: int) -> InferenceSession:
-        """Load the model onto device `index`. Raises SegcoreError."""
+        """Load the model onto device `index`. Raises SegcoreError.
+
+        Several threads may load at once; sessions share nothing that a run changes.
+        """
         ...
 
 

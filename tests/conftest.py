@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from segcore.testing.site import Site
+from tests import strongest_colour
 from tests.outcome import digest_run
 
 INSTANCE_SETTINGS = (
@@ -22,35 +23,12 @@ INSTANCE_SETTINGS = (
     "eval.transforms=[{type: Resize, target_size: [96, 72], keep_ratio: true}, {type: Normalize}]",
 )
 
-PLUGIN = """
-from segcore.plugin import ModelSpec, hookimpl
-
-@hookimpl
-def segcore_models():
-    return [ModelSpec(name="Strongest-Colour", target="strongest_colour_network:Network")]
-"""
-
-NETWORK = """
-import paddle
-from paddle import nn
-
-
-class Network(nn.Layer):
-    def __init__(self, num_classes):
-        super().__init__()
-        self.conv = nn.Conv2D(3, num_classes, 1, bias_attr=False)
-
-    def forward(self, images):
-        return [self.conv(images)]
-"""
-
 
 @pytest.fixture(scope="session")
 def colour_site(tmp_path_factory):
     """A folder in which the plugin of the model Strongest-Colour is installed."""
     site = Site(tmp_path_factory.mktemp("colour_site"))
-    site.install("strongest_colour", PLUGIN)
-    site.write(site.folder / "strongest_colour_network.py", NETWORK)
+    strongest_colour.install(site)
     return site
 
 
@@ -75,30 +53,8 @@ def _colour_run(tmp_path_factory):
 def colour_run(_colour_run, colours):
     """A run folder as training leaves it; the classes are red, green and blue."""
     if not _colour_run.exists():
-        _write_run(_colour_run, colours)
+        strongest_colour.write_run(_colour_run, colours)
     return _colour_run
-
-
-def _write_run(run, catalogue):
-    import numpy as np
-
-    from segcore.checkpoint.files import write_atomic
-    from segcore.checkpoint.weights import write_weights
-    from segcore.config.render import render_config
-    from segcore.config.schema import Config
-    from segcore.export.write import write_export
-    from segcore.inference.eager import create_task
-
-    settings = {"model": {"name": "Strongest-Colour"}, "data": {"num_classes": 3}}
-    config = Config.model_validate(settings)
-    network = catalogue.build_model(catalogue.models.find("Strongest-Colour"), 3)
-    network.conv.weight.set_value(np.eye(3, dtype=np.float32)[:, :, None, None])
-    (run / "best_model").mkdir(parents=True)
-    write_atomic(run / "config.yaml", render_config(config).encode())
-    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    write_weights(run / "best_model" / "model.pdparams", weights)
-    task = create_task(config, ("red", "green", "blue"))
-    write_export(network, task, run / "best_model" / "inference")
 
 
 def _beside(name):

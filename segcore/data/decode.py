@@ -14,7 +14,6 @@ the configuration declares.
 from __future__ import annotations
 
 import struct
-import warnings
 import zlib
 from collections.abc import Callable
 from io import BytesIO
@@ -27,6 +26,7 @@ from segcore.config.schema import DataConfig
 from segcore.data.header import COLOURS, Header, read_header
 from segcore.data.samples import STORED, decode_samples, describe
 from segcore.errors import ConfigError, ImageError
+from segcore.warned import warned
 
 __all__ = ["check_image", "decode_image", "orient", "preview_image", "with_pillow"]
 
@@ -381,8 +381,7 @@ def with_pillow(
         "WebP": WebPImagePlugin.WebPImageFile,
     }
     try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with warned() as caught:
             result = use(plugins[name](BytesIO(data)))
     except _PILLOW_ERRORS as error:
         raise ImageError(

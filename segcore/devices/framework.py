@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from segcore.errors import FrameworkMissingError
+from segcore.warned import warned
 
 __all__ = ["available_cpus", "essence", "require_paddle", "restore_threads"]
 
 # Where the sentence stands in what Paddle raises: "(InvalidArgument) ..." below a C++ stack, or
 # "ValueError: ..." below an excerpt of the code that it was tracing.
 _SENTENCE = re.compile(r"\([A-Z]\w+\) |\w+(?:Error|Exception): ")
+_importing = threading.RLock()
+_modes: list[Any] = []
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -37,7 +40,7 @@ def require_paddle() -> Any:
     # What Paddle's C++ side says below the level of errors is meant for its developers.
     os.environ.setdefault("GLOG_minloglevel", "2")
     try:
-        return _import_quietly()
+        paddle = _import_quietly()
     except ModuleNotFoundError as error:
         if error.name == "paddle":
             raise FrameworkMissingError(
@@ -53,21 +56,23 @@ def require_paddle() -> Any:
             f"PaddlePaddle is installed, but cannot be imported: {error}. Install one build of it "
             'anew: `pip install --force-reinstall "segcore[cpu]"` (or "segcore[gpu]")'
         ) from error
+    _keep_dynamic_mode()
+    return paddle
 
 
 def _import_quietly() -> Any:
-    """Import paddle without its remarks on ccache and on OMP_NUM_THREADS, which are no news."""
-    if sys.modules.get("paddle") is not None:
-        return sys.modules["paddle"]
-    # Paddle 2.6 brings a zlib of its own, and Python's crashes unless its names are bound before
-    zlib.decompress(zlib.compress(b"segcore"))
-    with (
-        _keeping_signals(),
-        warnings.catch_warnings(),
-        contextlib.redirect_stderr(io.StringIO()),
-    ):
-        warnings.simplefilter("ignore")
-        paddle = import_module("paddle")
+    """Import paddle without its remarks on ccache and on OMP_NUM_THREADS, which are no news.
+
+    A second thread waits until the first is done: half of a module is none, and two threads that
+    silence stderr at once would leave it silent.
+    """
+    with _importing:
+        if sys.modules.get("paddle") is not None:
+            return import_module("paddle")  # waits for the end of an import that is under way
+        # Paddle 2.6 brings a zlib of its own; Python's crashes unless its names are bound before
+        zlib.decompress(zlib.compress(b"segcore"))
+        with _keeping_signals(), warned(), contextlib.redirect_stderr(io.StringIO()):
+            paddle = import_module("paddle")
     # batch norm says this at its first step in training, to everybody
     warnings.filterwarnings("ignore", message="When training, we now always track global mean")
     return paddle
@@ -103,6 +108,18 @@ class _SignalKeeper(MetaPathFinder):
     def restore(self) -> None:
         if self._handler is not None and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, self._handler)
+
+
+def _keep_dynamic_mode() -> None:
+    """Keep the whole process in Paddle's dynamic mode when the thread that imported it ends.
+
+    That thread alone holds the context manager of the mode. When it went with the thread, its exit
+    would leave all other threads in static mode, in which no network runs.
+    """
+    own = getattr(sys.modules.get("paddle.base.framework"), "global_var", None)
+    manager = getattr(own, "_functional_dygraph_context_manager", None)
+    if manager is not None and manager not in _modes:
+        _modes.append(manager)
 
 
 def restore_threads() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from segcore.devices.select import select_device
 from segcore.discovery.catalogue import get_catalogue
 from segcore.errors import RequestError, UnknownNameError
+from segcore.export.folder import find_export
 from segcore.inference.predictor import Predictor, TargetSize
 from segcore.inference.published import find_published, published_names
 from segcore.inference.source import FoundModel, find_model
@@ -41,15 +44,28 @@ def create_model(
     there is one, else the network itself. `use_hpip` insists on an optimised graph.
     `score_threshold` is the lowest score of the objects in results of instance models; None takes
     `predict.score_threshold`. Raises SegcoreError; the message says what to do.
+
+    Threads may share the model. A copy or a pickle of it loads the same files anew, and raises
+    RequestError where others have taken their place.
     """
     from segcore.inference.eager import create_task
 
+    given: dict[str, Any] = {
+        "model_name": model_name,
+        "model_dir": None if model_dir is None else Path(model_dir).absolute(),
+        "device": device,
+        "use_hpip": use_hpip,
+        "runtime": runtime,
+        "weights": weights,
+        "score_threshold": score_threshold,
+    }
     catalogue = get_catalogue()
     found = _find(model_name, model_dir, weights, catalogue)
     choice = select_device(device, catalogue)
     if len(choice.indices) > 1:
         raise RequestError(f"device {choice}: predictions run on one device; name one")
     name, engine = choose_runtime(runtime, found.source, catalogue, use_hpip=use_hpip)
+    state = _state_of(found.source)
     session = engine.load(found.source, choice.device, choice.indices[0])
     task = create_task(found.config, found.class_names, found.task)
     facts = {"model": found.config.model.name, "runtime": name, "device": str(choice)}
@@ -60,7 +76,34 @@ def create_model(
         batch_size=batch_size,
         score_threshold=score_threshold,
         facts=facts,
+        origin=partial(_open_again, state, given),
     )
+
+
+def _state_of(source: ModelSource) -> tuple[tuple[str, int, int], ...]:
+    """Give name, size and time of the files of a model, by which a later look knows them again."""
+    export = None if source.export_dir is None else find_export(source.export_dir)
+    files = (
+        *(() if export is None else (export.program, export.params)),
+        *(() if source.weights is None else (source.weights,)),
+    )
+    return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+
+
+def _open_again(
+    state: tuple[tuple[str, int, int], ...], given: Mapping[str, Any], **changes: Any
+) -> Predictor:
+    """Load a model as it was loaded before. Raises RequestError where its files are others now."""
+    source = _find(
+        given["model_name"], given["model_dir"], given["weights"], get_catalogue()
+    ).source
+    if _state_of(source) != state:
+        place = given["model_dir"] or f"the weights {given['weights']}"
+        raise RequestError(
+            f"{place}: the files of the model are no longer those that it was loaded from, so that "
+            "a copy would be another model: load it anew with create_model"
+        )
+    return create_model(**given, **changes)
 
 
 def _find(

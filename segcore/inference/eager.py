@@ -8,6 +8,7 @@ from segcore.checkpoint.weights import load_into, read_weights
 from segcore.devices.framework import require_paddle
 from segcore.errors import WeightsError
 from segcore.nn.nearest import nearest_model_in
+from segcore.tasks.serial import SerialSession
 
 if TYPE_CHECKING:
     import paddle
@@ -34,9 +35,11 @@ class Eager:
         reason = self.refusal(source)
         if reason is not None or source.config is None:
             raise WeightsError(f"the runtime eager cannot run this model: {reason}")
-        require_paddle().set_device(device.place(index))
-        network = load_network(source)
-        return create_task(source.config, None).session(network)
+        place = device.place(index)
+        require_paddle().set_device(place)
+        session = create_task(source.config, None).session(load_network(source))
+        # forward functions of plugins may keep things in their layers
+        return SerialSession(session, survives_fork=place == "cpu")
 
 
 def load_network(source: ModelSource) -> paddle.nn.Layer:

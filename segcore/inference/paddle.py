@@ -12,6 +12,7 @@ from segcore.devices.framework import essence, require_paddle, restore_threads
 from segcore.errors import ExhaustedError, ExportError
 from segcore.export.folder import ExportFolder, find_export
 from segcore.filesystem import read_regular
+from segcore.tasks.serial import SerialSession
 
 if TYPE_CHECKING:
     from segcore.protocols import Device, InferenceSession, ModelSource
@@ -43,11 +44,16 @@ class PaddleInference:
         reason = self.refusal(source)
         if reason is not None:
             raise ExportError(f"the runtime paddle cannot run this model: {reason}")
-        return PaddleSession(_export_of(source), device, index)
+        session = PaddleSession(_export_of(source), device, index)
+        return SerialSession(session, survives_fork=device.place(index) == "cpu")
 
 
 class PaddleSession:
-    """A graph in Paddle Inference.
+    """A graph in Paddle Inference, for one thread at a time: its inputs and outputs are its own.
+
+    Threads take turns at it rather than each having a clone: a run keeps all CPUs busy, so that
+    clones gain little, and what they take (65 MB a thread for a small graph) does not come back
+    when the thread ends (`benchmarks/threads.py`).
 
     On Paddle 3.3 with its default settings, graphs that resize fail at their first run
     (PaddlePaddle/Paddle#79749). No version number is asked: what fails at the first run is built

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -33,7 +34,11 @@ _ORIGINAL = -1
 
 
 class Predictor:
-    """A model on a device, with the preparation of images that it was trained with."""
+    """A model on a device, with the preparation of images that it was trained with.
+
+    Threads may share it, and several predictions may be under way in one. `origin` makes it anew,
+    with `batch_size` and `target_size`, for copies and for other processes.
+    """
 
     def __init__(
         self,
@@ -44,6 +49,7 @@ class Predictor:
         batch_size: int | None = None,
         score_threshold: float | None = None,
         facts: dict[str, Any] | None = None,
+        origin: Callable[..., Predictor] | None = None,
     ) -> None:
         self.session = session
         self.task = task
@@ -57,7 +63,18 @@ class Predictor:
         self._palette = None if colours is None else class_palette(colours)
         sliding = self.config.eval.sliding
         self._sliding = None if sliding is None else sliding.model_dump(mode="json")
+        self._origin = origin
         self._pipeline(self.target_size)  # a wrong size is better refused before any work
+
+    def __reduce__(self) -> tuple[Callable[..., Predictor], tuple[()]]:
+        """Pickle what loads the model and not what was loaded, which belongs to this process."""
+        if self._origin is None:
+            raise RequestError(
+                "this model cannot be pickled or copied, since it was not loaded by create_model: "
+                "load it by that, or in each process by itself"
+            )
+        again = partial(self._origin, batch_size=self.batch_size, target_size=self.target_size)
+        return again, ()
 
     def predict(
         self,

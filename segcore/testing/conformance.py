@@ -25,7 +25,7 @@ from paddle import nn
 from segcore.errors import CheckFailed
 from segcore.nn.build import build_model
 
-__all__ = ["Check", "Report", "Subject", "conformance_checks", "run_checks"]
+__all__ = ["Check", "Report", "Subject", "conformance_checks", "require", "run_checks"]
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _has_as_many_channels_as_classes(subject: Subject) -> None:
     for count in (2, 7):
         network = subject.build(count)
         channels = int(_logits(network, subject.images(_sizes(subject, network)[0])).shape[1])
-        _require(channels == count, f"num_classes={count} gives {channels} channels of logits")
+        require(channels == count, f"num_classes={count} gives {channels} channels of logits")
 
 
 def _gives_logits_in_the_size_of_the_images(subject: Subject) -> None:
@@ -131,11 +131,11 @@ def _gives_logits_in_the_size_of_the_images(subject: Subject) -> None:
     for size in _sizes(subject, network):
         logits = _logits(network, subject.images(size))
         expected = [2, subject.num_classes, *size]
-        _require(
+        require(
             list(logits.shape) == expected,
             f"images of {size} (H, W) give {list(logits.shape)}, not {expected}",
         )
-        _require(logits.dtype == paddle.float32, f"logits are {logits.dtype}, not float32")
+        require(logits.dtype == paddle.float32, f"logits are {logits.dtype}, not float32")
 
 
 def _gives_the_declared_number_of_outputs_in_training(subject: Subject) -> None:
@@ -143,14 +143,14 @@ def _gives_the_declared_number_of_outputs_in_training(subject: Subject) -> None:
     size = _sizes(subject, network)[0]
     outputs = _outputs(network(subject.images(size)))
     if subject.outputs is not None:
-        _require(
+        require(
             len(outputs) == subject.outputs,
             f"{len(outputs)} outputs in training, not {subject.outputs}",
         )
     if subject.loss is not None:
         return
     for index, output in enumerate(outputs):
-        _require(
+        require(
             list(output.shape) == [2, subject.num_classes, *size],
             f"output {index} has shape {list(output.shape)} for images of {size}",
         )
@@ -162,7 +162,7 @@ def _treats_each_image_by_itself(subject: Subject) -> None:
     together = _logits(network, images).numpy()
     alone = np.concatenate([_logits(network, images[i : i + 1]).numpy() for i in range(3)])
     distance = float(np.abs(together - alone).max() / np.abs(alone).max())
-    _require(
+    require(
         distance <= subject.tolerance,
         f"logits of an image move by {distance:.1e} of their size with what else is in the batch",
     )
@@ -172,13 +172,13 @@ def _repeats_itself(subject: Subject) -> None:
     network = subject.build()
     images = subject.images(_sizes(subject, network)[0])
     first, second = (_logits(network, images).numpy().tobytes() for _ in range(2))
-    _require(first == second, "two runs in eval mode differ: is dropout still on?")
+    require(first == second, "two runs in eval mode differ: is dropout still on?")
 
 
 def _starts_from_the_seed(subject: Subject) -> None:
     first, second = _state(subject.build(seed=5)), _state(subject.build(seed=5))
     differing = [key for key in first if first[key].tobytes() != second[key].tobytes()]
-    _require(not differing, f"one seed, different weights: {differing[:3]}")
+    require(not differing, f"one seed, different weights: {differing[:3]}")
 
 
 def _stays_the_same_in_eval_mode(subject: Subject) -> None:
@@ -186,7 +186,7 @@ def _stays_the_same_in_eval_mode(subject: Subject) -> None:
     before = _state(network)
     _logits(network, subject.images(_sizes(subject, network)[0]))
     moved = [key for key, value in _state(network).items() if (value != before[key]).any()]
-    _require(not moved, f"predicting changes the state: {moved[:3]}")
+    require(not moved, f"predicting changes the state: {moved[:3]}")
 
 
 def _comes_back_from_its_state_dict(subject: Subject) -> None:
@@ -194,9 +194,9 @@ def _comes_back_from_its_state_dict(subject: Subject) -> None:
     images = subject.images(_sizes(subject, network)[0])
     network(images)  # in training mode, so that the running statistics move
     missing, unexpected = other.set_state_dict(_state(network))
-    _require(not missing and not unexpected, f"missing {missing[:3]}, unexpected {unexpected[:3]}")
+    require(not missing and not unexpected, f"missing {missing[:3]}, unexpected {unexpected[:3]}")
     same = _logits(network, images).numpy().tobytes() == _logits(other, images).numpy().tobytes()
-    _require(same, "a copy by state dict gives other logits: something is kept outside of it")
+    require(same, "a copy by state dict gives other logits: something is kept outside of it")
 
 
 def _traces_to_a_graph_for_any_size(subject: Subject) -> None:
@@ -207,7 +207,7 @@ def _traces_to_a_graph_for_any_size(subject: Subject) -> None:
     graph = paddle.jit.to_static(network, input_spec=[spec], full_graph=True)
     for size, logits in zip(sizes, expected, strict=True):
         distance = np.abs(_logits(graph, subject.images(size)).numpy() - logits).max()
-        _require(
+        require(
             bool(distance <= subject.tolerance * np.abs(logits).max()),
             f"the traced graph is off by {distance:.1e} for images of {size}: does the code read "
             f"sizes as numbers? Use segcore.nn.resize.spatial_size",
@@ -224,7 +224,7 @@ def _reaches_every_parameter_with_a_gradient(subject: Subject) -> None:
         and parameter.grad is None
         and not any(fnmatch(key, pattern) for pattern in subject.without_gradient)
     ]
-    _require(
+    require(
         not missed,
         f"{len(missed)} parameters get no gradient: {missed[:3]}; remove them, freeze them "
         f"(stop_gradient), or declare them in without_gradient",
@@ -234,13 +234,13 @@ def _reaches_every_parameter_with_a_gradient(subject: Subject) -> None:
 def _has_finite_gradients(subject: Subject) -> None:
     network = subject.build()
     loss = _step(subject, network)
-    _require(bool(np.isfinite(loss)), f"the first loss is {loss}")
+    require(bool(np.isfinite(loss)), f"the first loss is {loss}")
     broken = [
         key
         for key, parameter in network.named_parameters()
         if parameter.grad is not None and not np.isfinite(parameter.grad.numpy()).all()
     ]
-    _require(not broken, f"gradients that are not finite: {broken[:3]}")
+    require(not broken, f"gradients that are not finite: {broken[:3]}")
 
 
 def _learns_one_batch(subject: Subject) -> None:
@@ -252,7 +252,7 @@ def _learns_one_batch(subject: Subject) -> None:
         losses.append(_step(subject, network))
         optimizer.step()
         optimizer.clear_grad()
-    _require(
+    require(
         losses[-1] < losses[0],
         f"eight steps on one batch move the loss from {losses[0]:.3f} to {losses[-1]:.3f}",
     )
@@ -277,7 +277,8 @@ _CHECKS: dict[str, Callable[[Subject], None]] = {
 }
 
 
-def _require(holds: bool, problem: str) -> None:
+def require(holds: bool, problem: str) -> None:
+    """Raise CheckFailed with `problem` unless it holds."""
     if not holds:
         raise CheckFailed(problem)
 
