@@ -370,7 +370,7 @@ class Trainer:
         own = {key: np.array(value.numpy()) for key, value in self.network.state_dict().items()}
         set_weights(self.network, decode_weights(files))
         try:
-            with _memory_errors(self.task):
+            with self.signals.saved(), _memory_errors(self.task):
                 scores = evaluate(self.task.session(self.network), self.task, self.eval_batches())
         finally:
             set_weights(self.network, own)
