@@ -13,8 +13,6 @@ the configuration declares.
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import PurePath
@@ -24,19 +22,13 @@ import numpy as np
 
 from segcore.config.schema import DataConfig
 from segcore.data.header import COLOURS, Header, read_header
-from segcore.data.samples import STORED, decode_samples, describe
-from segcore.errors import ConfigError, ImageError
+from segcore.data.samples import STORED, decode_samples, describe, unreadable
+from segcore.errors import ConfigError, ImageError, SegcoreError
 from segcore.warned import warned
 
 __all__ = ["check_image", "decode_image", "orient", "preview_image", "with_pillow"]
 
 _Result = TypeVar("_Result")
-
-# What Pillow is known to raise on damaged files, besides its own UnidentifiedImageError (OSError).
-_PILLOW_ERRORS = (
-    OSError, SyntaxError, ValueError, EOFError, KeyError, IndexError, TypeError, OverflowError,
-    AttributeError, struct.error, zlib.error,
-)  # fmt: skip
 
 _SUFFIXES = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".png": "PNG", ".bmp": "BMP",
@@ -161,11 +153,7 @@ def _check_header(header: Header, source: str, config: DataConfig) -> None:
             kind="frames",
         )
     if header.unreadable:
-        raise ImageError(
-            f"{source}: a {header.format} file with {header.unreadable}, which is not read. Save "
-            "it as PNG, or as TIFF without compression.",
-            kind="unsupported",
-        )
+        raise unreadable(header, source, header.unreadable)
     _check_channels(header, source, config)
     if not header.is_complete and header.format != "JPEG":
         raise ImageError(
@@ -329,7 +317,9 @@ def _imdecode(data: bytes, flags: int, header: Header, source: str) -> np.ndarra
 
     try:
         image: np.ndarray | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise whatever they like
         raise ImageError(
             f"{source}: cannot be decoded ({describe(error)}).", kind="damaged"
         ) from error
@@ -373,6 +363,7 @@ def with_pillow(
         JpegImagePlugin,
         WebPImagePlugin,
     )
+    from PIL.Image import DecompressionBombError
 
     plugins: dict[str, Any] = {
         "BMP": BmpImagePlugin.BmpImageFile,
@@ -383,7 +374,14 @@ def with_pillow(
     try:
         with warned() as caught:
             result = use(plugins[name](BytesIO(data)))
-    except _PILLOW_ERRORS as error:
+    except (SegcoreError, MemoryError):
+        raise
+    except DecompressionBombError as error:
+        raise ImageError(
+            f"{source}: Pillow reads no {name} of so many pixels. Convert it to PNG or tile it.",
+            kind="too-large",
+        ) from error
+    except Exception as error:  # decoders raise whatever they like
         raise ImageError(
             f"{source}: the {name} data is damaged ({describe(error)}). "
             "Restore the file or remove its row.",

@@ -11,7 +11,7 @@ import numpy as np
 from segcore.data.colour import MOST_COLOURS, count_colours, is_grey
 from segcore.data.decode import with_pillow
 from segcore.data.header import Header, read_header
-from segcore.data.samples import STORED, decode_samples
+from segcore.data.samples import STORED, decode_samples, unreadable
 from segcore.errors import ImageError, LabelError
 
 __all__ = [
@@ -79,11 +79,8 @@ def _check_header(header: Header, source: str, max_pixels: int) -> None:
             kind="label-lossy" if header.is_lossy else "label-format",
         )
     if header.unreadable:
-        raise LabelError(
-            f"{source}: a {header.format} file with {header.unreadable}, which is not read. Save "
-            "labels as single-channel PNG files.",
-            kind="unsupported",
-        )
+        refusal = unreadable(header, source, header.unreadable)
+        raise LabelError(str(refusal), refusal.kind)
     if header.width * header.height > max_pixels:
         raise LabelError(
             f"{source}: {header.width} x {header.height} pixels are more than "

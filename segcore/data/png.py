@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["PngHeader", "decode_png", "read_png_header"]
 
 _SIGNATURE_BYTES = 8
-_MAX_CHUNKS = 2**20
+_MAX_CHUNKS = 2**17  # of 8 kB each, as libpng writes them, a gigabyte
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a pixel, by colour type
 _DEPTHS = {0: (1, 2, 4, 8, 16), 3: (1, 2, 4, 8)}  # of other colour types 8 and 16
 _PALETTE = 3

@@ -11,10 +11,10 @@ import numpy as np
 from segcore.data.header import Header
 from segcore.data.npy import decode_npy
 from segcore.data.png import decode_png
-from segcore.data.tiff import decode_tiff
+from segcore.data.tiff import UnreadableError, decode_tiff
 from segcore.errors import ImageError, SegcoreError
 
-__all__ = ["STORED", "decode_samples"]
+__all__ = ["STORED", "decode_samples", "describe", "unreadable"]
 
 STORED = ("PNG", "TIFF", "NPY")
 """The formats whose samples can be read as stored."""
@@ -37,6 +37,8 @@ def decode_samples(data: bytes, header: Header, source: str) -> np.ndarray:
             raise ValueError(f"{samples.shape[1]} x {samples.shape[0]} pixels")
     except (SegcoreError, MemoryError):
         raise
+    except UnreadableError as error:
+        raise unreadable(header, source, str(error)) from error
     except Exception as error:  # codecs raise whatever they like
         raise ImageError(
             f"{source}: the {header.format} data is damaged ({describe(error)}). "
@@ -44,6 +46,15 @@ def decode_samples(data: bytes, header: Header, source: str) -> np.ndarray:
             kind="damaged",
         ) from error
     return samples
+
+
+def unreadable(header: Header, source: str, what: str) -> ImageError:
+    """Give the refusal of a sound file that holds `what` nothing here can read."""
+    return ImageError(
+        f"{source}: a {header.format} file with {what}, which is not read. Save it as PNG, or as "
+        "an ordinary TIFF.",
+        kind="unsupported",
+    )
 
 
 def describe(error: BaseException) -> str:

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any
 from segcore.data.directory import Directory, read_directory, valid_orientation
 from segcore.data.jpeg import read_jpeg_header
 from segcore.errors import PackageMissingError
+from segcore.warned import warned
 
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["TiffHeader", "decode_tiff", "read_tiff_header"]
+__all__ = ["TiffHeader", "UnreadableError", "decode_tiff", "read_tiff_header"]
 
-_MAX_SEGMENTS = 2**18  # strips or tiles: 4,096 tiles hold what data.max_pixels allows
+_MAX_SEGMENTS = 2**17  # strips or tiles: 4,096 tiles hold what data.max_pixels allows
 _MAX_SAMPLES = 1024
 _MAX_TILE_PIXELS = 2**22  # unless the image itself is larger
 _MAX_DIRECTORIES = 64  # overviews and masks that are passed over
@@ -60,6 +61,10 @@ _UNSIGNED, _SIGNED, _FLOAT, _VOID = 1, 2, 3, 4
 _ALPHA = (1, 2)  # associated and unassociated, of ExtraSamples
 _WHOLE_BYTES = (8, 16, 32, 64)
 _PLAIN_BITS = (1, *_WHOLE_BYTES)
+
+
+class UnreadableError(ValueError):
+    """A sound file holds what cannot be read for what it is; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -250,8 +255,8 @@ def decode_tiff(data: bytes, source: str) -> np.ndarray:
     """Give the samples (H, W, C) of a complete and readable file, of the type that it has.
 
     A palette gives its indices, one bit gives 0 and 1, and JPEG compression of colours gives RGB.
-    Raises PackageMissingError where it takes the package imagecodecs; what tifffile and the codecs
-    raise on damaged files is theirs.
+    Raises PackageMissingError where it takes the package imagecodecs, and UnreadableError; what
+    tifffile and the codecs raise on damaged files is theirs.
     """
     import numpy as np
 
@@ -281,6 +286,8 @@ def decode_tiff(data: bytes, source: str) -> np.ndarray:
         pixels = pixels.astype(np.uint8) if pixels.dtype == np.bool_ else pixels
         if pixels.shape != part.shape or pixels.dtype != dtype:
             raise ValueError(f"a strip or tile of {pixels.shape} values of type {pixels.dtype}")
+        if header.compression == LERC:
+            _check_lerc(stream, part)
         part[:] = pixels  # each of them whole, so that no value is left to chance
     image = np.moveaxis(image[..., 0], 0, -1) if header.planes > 1 else image[0]
     return np.ascontiguousarray(image)
@@ -326,6 +333,8 @@ def _open_page(header: TiffHeader) -> Any:
         tags[338] = header.extra
     if header.compression in CCITT:  # which Pillow undoes: tifffile for Python 3.10 cannot
         tags[259] = (NONE,)
+    if header.compression == JPEG and header.is_planar:  # each channel is a grey picture
+        tags[262] = (MIN_IS_BLACK,)
     return tifffile.TiffFile(BytesIO(_write_directory(header.byte_order, tags))).pages[0]
 
 
@@ -354,15 +363,19 @@ def _decode_fax(stream: bytes, header: TiffHeader, rows: int) -> np.ndarray:
     tags |= {262: (MIN_IS_BLACK,), 266: (header.directory.first(266, 1),), 277: (1,), 278: (rows,)}
     tags |= {279: (len(stream),), 273: (0,)} | options
     place = len(_write_directory("<", tags))
-    image = TiffImageFile(BytesIO(_write_directory("<", tags | {273: (place,)}) + stream))
-    return np.array(image.convert("L"))[None, ..., None] // 255
+    with warned() as caught:
+        image = TiffImageFile(BytesIO(_write_directory("<", tags | {273: (place,)}) + stream))
+        bits = np.array(image.convert("L")) // 255
+    if caught:
+        raise ValueError(str(caught[0]))
+    return bits[None, ..., None]
 
 
 def _read_segment(data: bytes, header: TiffHeader, index: int) -> bytes:
     """Give the bytes of a strip or tile. Raises ValueError where it claims more than its share."""
     offset, size = header.offsets[index], header.sizes[index]
     if size == 0:
-        raise ValueError(f"part {index + 1} of {header.segments} is not stored")
+        raise UnreadableError(f"strips or tiles that are left out ({index + 1})")
     stream = data[offset : offset + size]
     width, height = header.segment
     samples = header.samples // header.planes
@@ -376,7 +389,9 @@ def _read_segment(data: bytes, header: TiffHeader, index: int) -> bytes:
         if frame.width > width or frame.height > height or facts[2:] != (samples, header.bits):
             raise ValueError("a JPEG of {} x {} pixels, {} channels, {} bits".format(*facts))
     elif header.compression == LERC:
-        _check_lerc(stream, width, height, samples)
+        rows, columns, depth, _, _ = _read_lerc(stream)
+        if rows > height or columns > width or depth not in (1, samples):
+            raise ValueError(f"LERC values of {columns} x {rows} pixels")
     return stream
 
 
@@ -392,10 +407,14 @@ def _read_lerc(stream: bytes) -> tuple[int, int, int, int, float]:
     return rows, columns, depth, valid, error
 
 
-def _check_lerc(stream: bytes, width: int, height: int, samples: int) -> None:
-    """Raise ValueError unless a LERC stream holds that much at most, and a value for each pixel."""
-    rows, columns, depth, valid, _ = _read_lerc(stream)
-    if rows > height or columns > width or depth not in (1, samples):
-        raise ValueError(f"LERC values of {columns} x {rows} pixels")
-    if valid != rows * columns:
-        raise ValueError(f"{rows * columns - valid} pixels without a value")
+def _check_lerc(stream: bytes, part: np.ndarray) -> None:
+    """Raise UnreadableError where a pixel of `part`, the beginning of a stream, has no value."""
+    rows, columns, _, valid, _ = _read_lerc(stream)
+    if valid == rows * columns:
+        return
+    import imagecodecs
+
+    _, mask = imagecodecs.lerc_decode(stream, masks=True)
+    missing = int((mask.reshape(-1, rows, columns)[:, : part.shape[0], : part.shape[1]] == 0).sum())
+    if missing:
+        raise UnreadableError(f"pixels without a value ({missing} of them)")
