@@ -13,6 +13,7 @@
     │   │   └── LabelError              a label file
     │   ├── WeightsError                a file of weights, or weights that do not fit
     │   ├── CheckpointError             no usable checkpoint, or one of another run
+    │   ├── IntegrityError              a file is not what the manifest beside it says
     │   ├── RunLockedError              another process works in the run folder
     │   ├── OutputError                 the place to write to cannot be written
     │   └── ExportError                 the model cannot be exported to, or run from, that format
@@ -56,6 +57,7 @@ __all__ = [
     "ExportError",
     "FrameworkMissingError",
     "ImageError",
+    "IntegrityError",
     "Interrupted",
     "LabelError",
     "ListFileError",
@@ -147,6 +149,10 @@ class WeightsError(RequestError):
 
 class CheckpointError(RequestError):
     """There is no usable checkpoint, or it belongs to another run."""
+
+
+class IntegrityError(RequestError):
+    """A file of a run or of an export is not what the manifest beside it says."""
 
 
 class RunLockedError(RequestError):

@@ -149,11 +149,16 @@ class Device(Protocol):
 
 @dataclass(frozen=True)
 class ModelSource:
-    """The files of a model: an exported graph, or weights and the configuration they came with."""
+    """The files of a model: an exported graph, or weights and the configuration they came with.
+
+    `sha256` is the digest that the weights must have, where it is known from elsewhere than a
+    manifest beside them.
+    """
 
     export_dir: Path | None = None
     weights: Path | None = None
     config: Config | None = None
+    sha256: str | None = None
 
 
 class InferenceSession(Protocol):
@@ -183,6 +188,8 @@ class Runtime(Protocol):
         """Load the model onto device `index`. Raises SegcoreError.
 
         Several threads may load at once; sessions share nothing that a run changes.
+        The files were compared with their manifests just before. Where a runtime can run an
+        exported graph alone, `source` has no weights, and where it runs weights, no graph.
         """
         ...
 

@@ -36,10 +36,12 @@ def install(site):
 
 def write_run(run, catalogue):
     """Write a run folder as training leaves it; the classes are red, green and blue."""
+    from segcore.checkpoint import pdparams
     from segcore.checkpoint.files import write_atomic
-    from segcore.checkpoint.weights import write_weights
+    from segcore.checkpoint.store import CheckpointStore
     from segcore.config.render import render_config
     from segcore.config.schema import Config
+    from segcore.config.seal import seal
     from segcore.export.write import write_export
     from segcore.inference.eager import create_task
 
@@ -47,9 +49,9 @@ def write_run(run, catalogue):
     config = Config.model_validate(settings)
     network = catalogue.build_model(catalogue.models.find("Strongest-Colour"), 3)
     network.conv.weight.set_value(np.eye(3, dtype=np.float32)[:, :, None, None])
-    (run / "best_model").mkdir(parents=True)
-    write_atomic(run / "config.yaml", render_config(config).encode())
+    run.mkdir(parents=True)
+    write_atomic(run / "config.yaml", seal(render_config(config)).encode())
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    write_weights(run / "best_model" / "model.pdparams", weights)
+    CheckpointStore(run, "0" * 16).promote(1, {"model.pdparams": pdparams.encode(weights)})
     task = create_task(config, ("red", "green", "blue"))
     write_export(network, task, run / "best_model" / "inference")

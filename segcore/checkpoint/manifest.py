@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -35,6 +35,7 @@ __all__ = [
     "ExportManifest",
     "FileRecord",
     "Manifest",
+    "check_content",
     "check_digests",
     "check_sizes",
     "digest_tree",
@@ -209,12 +210,33 @@ def check_sizes(folder: Path, manifest: Manifest | ExportManifest, *, exact: boo
                 raise CheckpointError(f"{path}: not listed by the manifest; remove it")
 
 
-def check_digests(folder: Path, manifest: Manifest | ExportManifest) -> None:
-    """Compare the content of all files with the manifest. Raises as `read_checkpoint`."""
+def check_digests(
+    folder: Path, manifest: Manifest | ExportManifest, used: Iterable[str] = ()
+) -> None:
+    """Compare the content of all files with the manifest, which must list those of `used`.
+
+    Raises CheckpointError that names the file, and OSError if one cannot be read.
+    """
+    for name in used:
+        _record_of(folder, name, manifest)
     check_sizes(folder, manifest, exact=False)
     for name, record in manifest.files.items():
         if digest_file(folder / name) != record.sha256:
             raise _damaged(folder / name)
+
+
+def check_content(
+    folder: Path, name: str, manifest: Manifest | ExportManifest, data: bytes
+) -> None:
+    """Compare `data`, read from the file `name`, with the manifest. Raises CheckpointError."""
+    if hashlib.sha256(data).hexdigest() != _record_of(folder, name, manifest).sha256:
+        raise _damaged(folder / name)
+
+
+def _record_of(folder: Path, name: str, manifest: Manifest | ExportManifest) -> FileRecord:
+    if name not in manifest.files:
+        raise CheckpointError(f"{folder / name}: not listed by the manifest beside it")
+    return manifest.files[name]
 
 
 def _damaged(path: Path) -> CheckpointError:
@@ -243,7 +265,6 @@ def read_checkpoint(
                 f"{folder}: holds no {name}; it has {', '.join(sorted(manifest.files))}"
             )
         data = files.read(folder / name)
-        if hashlib.sha256(data).hexdigest() != manifest.files[name].sha256:
-            raise _damaged(folder / name)
+        check_content(folder, name, manifest, data)
         parts[name] = data
     return Checkpoint(folder, manifest, parts)

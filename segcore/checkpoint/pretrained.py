@@ -5,21 +5,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from segcore.checkpoint.archive import is_archive, unpack
 from segcore.checkpoint.cache import CachedFile, cache_folder, fetch_to_cache
 from segcore.checkpoint.download import DownloadRules
-from segcore.checkpoint.files import digest_file, prepare_output
+from segcore.checkpoint.files import (
+    DISK,
+    digest_file,
+    prepare_output,
+    storage_errors,
+    write_atomic,
+)
 from segcore.checkpoint.lock import waiting_lock
+from segcore.checkpoint.manifest import digest_tree
 from segcore.checkpoint.runfolder import RunFolder
 from segcore.checkpoint.web import is_url, shown_url
 from segcore.discovery.weights import find_known_weights, known_weights
 from segcore.errors import OutputError, UnknownNameError, WeightsError
-from segcore.filesystem import exists, is_file, is_folder
+from segcore.filesystem import exists, is_file, is_folder, read_regular
 
 if TYPE_CHECKING:
     from segcore.discovery.catalogue import Catalogue
@@ -29,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["BroughtWeights", "Pretrained", "bring", "find_pretrained"]
 
 _SUFFIXES = (".pdparams", ".safetensors")
+_MAX_NOTE_BYTES = 2**24  # archives hold up to 10,000 files
+_DIGESTS = TypeAdapter(dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -52,10 +64,14 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class BroughtWeights:
-    """A file of weights on this machine; `sha256` is that of the file at the address."""
+    """A file of weights on this machine; `sha256` is that of the file at the address.
+
+    `weights_sha256` is the digest that the file of weights must have, where that is known.
+    """
 
     path: Path
     sha256: str
+    weights_sha256: str | None = None
 
 
 def find_pretrained(
@@ -108,9 +124,11 @@ def bring(source: Pretrained, rules: DownloadRules | None = None) -> BroughtWeig
         cached = fetch_to_cache(source.address, sha256=source.sha256, rules=rules)
     else:
         cached = _local(source)
-    if not is_archive(cached.path.name):
-        return BroughtWeights(cached.path, cached.sha256)
-    return BroughtWeights(_weights_of_archive(cached), cached.sha256)
+    if is_archive(cached.path.name):
+        path, digest = _weights_of_archive(cached)
+        return BroughtWeights(path, cached.sha256, digest)
+    is_known = is_url(source.address) or source.sha256 is not None
+    return BroughtWeights(cached.path, cached.sha256, cached.sha256 if is_known else None)
 
 
 def _local(source: Pretrained) -> CachedFile:
@@ -128,30 +146,61 @@ def _local(source: Pretrained) -> CachedFile:
     return CachedFile(path, found)
 
 
-def _weights_of_archive(archive: CachedFile) -> Path:
-    """Unpack an archive into the cache, once for each content, and find the weights in it."""
+def _weights_of_archive(archive: CachedFile) -> tuple[Path, str]:
+    """Unpack an archive into the cache, once for each content; give the weights and their digest.
+
+    What has changed since it was unpacked is unpacked again.
+    """
     folder = cache_folder() / "unpacked"
     target = folder / archive.sha256[:32]
-    if not is_folder(target):
+    digests = _unpacked(target)
+    if digests is None:
         try:
             prepare_output(folder)
             with waiting_lock(folder / f"{target.name}.lock"):
-                if not is_folder(target):
-                    unpack(archive.path, target)
+                digests = _unpacked(target) or _unpack_anew(archive, target)
         except OutputError as error:
             raise OutputError(
                 f"{archive.path}: cannot be unpacked into the cache: {error}"
             ) from error
     found = [
-        path
-        for path in sorted(target.rglob("*"))
-        if path.suffix in _SUFFIXES and not path.name.startswith(".") and is_file(path)
+        name
+        for name in sorted(digests)
+        if Path(name).suffix in _SUFFIXES and not Path(name).name.startswith(".")
     ]
-    preferred = [path for path in found if path.name == "model.pdparams"] or found
+    preferred = [name for name in found if Path(name).name == "model.pdparams"] or found
     if len(preferred) != 1:
-        listed = ", ".join(str(path.relative_to(target)) for path in found[:5])
+        listed = ", ".join(found[:5])
         raise WeightsError(
             f"{archive.path}: holds {len(found)} files of weights{': ' + listed if found else ''}; "
             "unpack it and give the one you mean"
         )
-    return preferred[0]
+    return target / preferred[0], digests[preferred[0]]
+
+
+def _unpacked(target: Path) -> dict[str, str] | None:
+    """Give the digests of what was unpacked into `target`; None where it is not all there."""
+    try:
+        digests: dict[str, str] = _DIGESTS.validate_json(
+            read_regular(_note_of(target), _MAX_NOTE_BYTES)
+        )
+        return digests if digests == _digests_in(target) else None
+    except (OSError, ValidationError):
+        return None
+
+
+def _unpack_anew(archive: CachedFile, target: Path) -> dict[str, str]:
+    with storage_errors(target):
+        DISK.remove_tree(target)
+    unpack(archive.path, target)
+    digests = _digests_in(target)
+    write_atomic(_note_of(target), json.dumps(digests).encode())
+    return digests
+
+
+def _digests_in(folder: Path) -> dict[str, str]:
+    return {name: record.sha256 for name, record in digest_tree(folder).items()}
+
+
+def _note_of(target: Path) -> Path:
+    return target.with_name(f"{target.name}.json")

@@ -15,7 +15,6 @@ import contextlib
 import os
 import re
 import secrets
-import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from segcore.checkpoint.files import (
     temporary_name,
     write_atomic,
 )
+from segcore.checkpoint.integrity import place_of, read_settled
 from segcore.checkpoint.manifest import (
     MANIFEST,
     Checkpoint,
@@ -64,9 +64,6 @@ BEST = "best_model"
 _RUN_ID = "run.id"
 _STEP = re.compile(r"step-(0|[1-9]\d{0,17})\Z", re.ASCII)
 _INFERENCE = "inference"
-_READ_ATTEMPTS = 50
-_READ_ABSENCES = 5
-_READ_PAUSE_S = 0.01
 
 
 class CheckpointStore:
@@ -250,7 +247,7 @@ class CheckpointStore:
 
     def _place(self, step: int) -> Path:
         """Return the folder of a checkpoint, wherever a replacement that was cut short left it."""
-        return _place_of(self._step_folder(step))
+        return place_of(self._step_folder(step))
 
     def _step_folder(self, step: int) -> Path:
         return self._folder / f"step-{step}"
@@ -361,7 +358,7 @@ def new_run_id() -> str:
 
 def has_best(run_dir: Path) -> bool:
     """Say whether there is a best model, sound or not."""
-    return os.path.lexists(_place_of(run_dir / BEST))
+    return os.path.lexists(place_of(run_dir / BEST))
 
 
 def open_best(
@@ -373,38 +370,12 @@ def open_best(
     damaged.
     """
     final = run_dir / BEST
-    flaw: Exception = FileNotFoundError(final)
-    absences = 0
-    for _ in range(_READ_ATTEMPTS):
-        before = _read_generation(final, files)
-        try:
-            return read_checkpoint(_place_of(final), names, files)
-        except (CheckpointError, OSError) as error:
-            flaw = error
-        after = _read_generation(final, files)
-        absences = absences + 1 if before is after is None else 0
-        if absences == _READ_ABSENCES or (after is not None and after == before):
-            break
-        time.sleep(_READ_PAUSE_S)  # it was replaced while we read, or is away for a moment
-    if absences:
-        raise CheckpointError(f"{final}: there is no best model. Train one first.") from flaw
-    raise CheckpointError(f"{flaw}. Train again, or name another run.") from flaw
-
-
-def _place_of(final: Path) -> Path:
-    # A killed training may have left the folder under another name.
-    if final.is_dir():
-        return final
-    others = (*siblings(final), *(final.with_name(name) for name in OLDER_NAMES_OF_BEST))
-    return next((path for path in others if path.is_dir()), final)
-
-
-def _read_generation(final: Path, files: Files) -> bytes | None:
-    path = _place_of(final) / MANIFEST
-    with contextlib.suppress(OSError):
-        if path.is_file():  # a pipe would keep us waiting
-            return files.read(path)
-    return None
+    try:
+        return read_settled(final, lambda folder: read_checkpoint(folder, names, files), files)
+    except (CheckpointError, OSError) as error:
+        if not (place_of(final) / MANIFEST).exists():
+            raise CheckpointError(f"{final}: there is no best model. Train one first.") from error
+        raise CheckpointError(f"{error}. Train again, or name another run.") from error
 
 
 def _reason(error: CheckpointError | OSError) -> str:

@@ -18,13 +18,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
 from segcore.checkpoint.bfloat16 import bfloat16_bits, bfloat16_to_float32
-from segcore.checkpoint.files import DISK, Files, write_atomic
+from segcore.checkpoint.files import DISK, Files, digest_file, write_atomic
+from segcore.checkpoint.integrity import read_verified
 from segcore.checkpoint.pdparams import Array, Limits, StateFile, decode, encode, read_bytes
 from segcore.checkpoint.safetensors import decode_safetensors, encode_safetensors
 from segcore.errors import DivergedError, WeightsError
@@ -33,6 +35,7 @@ __all__ = [
     "MatchReport",
     "Shape",
     "adapt_channels",
+    "check_digest",
     "load_into",
     "match_weights",
     "nearest_layout",
@@ -69,11 +72,12 @@ def read_weights(
 ) -> dict[str, Array]:
     """Read the arrays of a `.safetensors` file or of one written by `paddle.save`, by name.
 
-    Raises WeightsError when the file is unreadable, unsafe, not finite, holds anything but arrays,
-    or differs from the digest `sha256`; PackageMissingError without safetensors where it is needed.
+    The file must have the digest `sha256`, or else the one in the manifest beside it. Raises
+    WeightsError when it has not, is unreadable, unsafe, not finite or holds anything but arrays,
+    IntegrityError when it is not what the manifest says, and PackageMissingError without
+    safetensors where that is needed.
     """
-    data = read_bytes(path, limits)
-    _check_digest(data, sha256, path)
+    data = _read_checked(path, sha256, limits)
     if path.suffix.lower() == ".safetensors":
         arrays = decode_safetensors(data, str(path))
     else:
@@ -90,10 +94,9 @@ def read_weights(
 def read_state(path: Path, *, sha256: str | None = None, limits: Limits | None = None) -> StateFile:
     """Read the tree of a `.pdopt`, `.pdema`, `.pdstates` or `.pdparams` file.
 
-    Raises WeightsError as `read_weights` does.
+    Raises as `read_weights` does.
     """
-    data = read_bytes(path, limits)
-    _check_digest(data, sha256, path)
+    data = _read_checked(path, sha256, limits)
     state = decode(data, limits, source=str(path))
     _check_finite(state.tree, str(path))
     return state
@@ -124,10 +127,20 @@ def write_state(path: Path, tree: Mapping[str, Any], files: Files = DISK) -> Non
     write_atomic(path, encode(tree), files)
 
 
-def _check_digest(data: bytes, expected: str | None, path: Path) -> None:
-    if expected is None:
-        return
-    found = hashlib.sha256(data).hexdigest()
+def check_digest(path: Path, expected: str) -> None:
+    """Raise WeightsError when the file of weights `path` has another digest, OSError unread."""
+    _compare_digest(digest_file(path), expected, path)
+
+
+def _read_checked(path: Path, sha256: str | None, limits: Limits | None) -> bytes:
+    if sha256 is None:
+        return read_verified(path, partial(read_bytes, limits=limits))
+    data = read_bytes(path, limits)
+    _compare_digest(hashlib.sha256(data).hexdigest(), sha256, path)
+    return data
+
+
+def _compare_digest(found: str, expected: str, path: Path) -> None:
     if found != expected.lower():
         raise WeightsError(
             f"{path}: its sha256 is {found}, and {expected} is expected. The file is damaged or "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -36,14 +37,15 @@ def export_command(run: Path, format_name: str, output: Path | None, as_json: bo
     from segcore.export.folder import find_stranger
     from segcore.export.write import write_export
     from segcore.inference.eager import create_task, load_network
-    from segcore.inference.source import find_model
+    from segcore.inference.source import find_trained, verify_source
 
     require_paddle()
-    found = find_model(run)
+    found = find_trained(run)
     if output is None:
         output = (run.parent if is_file(run) else run) / "export" / name
     guard = Guard([run, found.source.weights])
     guard.check_folder(output, find_stranger)  # before the work, not after it
+    verify_source(replace(found.source, export_dir=None))
     network = load_network(found.source)
     task = create_task(found.source.config or found.config, found.class_names, found.task)
     written = write_export(network, task, output, name, guard=guard)

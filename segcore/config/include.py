@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from segcore.errors import ConfigError
 from segcore.filesystem import exists
 
 __all__ = ["BASE_KEY", "read_with_bases"]
+
+log = logging.getLogger(__name__)
 
 BASE_KEY = "_base_"
 # Files that name two bases each would otherwise be read 2, 4, 8, ... times.
@@ -32,6 +35,8 @@ def _read(path: Path, chain: tuple[Path, ...], documents: list[Document]) -> Non
     if len(documents) + len(chain) >= MAX_FILES:
         raise ConfigError(f"{path}: more than {MAX_FILES} files are included ({_arrows(chain)})")
     document = read_document(path)
+    if document.sealed is False:
+        log.warning("%s: was edited after a training wrote it; it counts as it is now", path)
     data = dict(document.data)
     bases = data.pop(BASE_KEY, [])
     where = f"{document.source}:{document.lines.get((BASE_KEY,), 1)}: {BASE_KEY}"

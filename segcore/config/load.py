@@ -6,19 +6,28 @@ duplicate keys are refused; size, depth and the growth by aliases are bounded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from segcore.config.scalar import resolve_plain
+from segcore.config.seal import is_sealed
 from segcore.errors import ConfigError
 from segcore.filesystem import NotRegularError, open_regular
 from segcore.integer_key import is_integer_key
 
-__all__ = ["Document", "KeyPath", "parse_document", "parse_value", "read_document", "read_yaml"]
+__all__ = [
+    "Document",
+    "KeyPath",
+    "parse_document",
+    "parse_value",
+    "read_bytes",
+    "read_document",
+    "read_yaml",
+]
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 50
@@ -40,11 +49,15 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True)
 class Document:
-    """What a file says, and in which line it says it."""
+    """What a file says, and in which line it says it.
+
+    `sealed` tells whether it is as the training wrote it, None where nothing says so.
+    """
 
     source: str
     data: dict[str, Any]
     lines: dict[KeyPath, int]
+    sealed: bool | None = None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -52,9 +65,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return read_document(path).data
 
 
-def read_document(path: Path) -> Document:
-    """Read the YAML file `path` with the line of every key. Raises ConfigError."""
-    return parse_document(_decode(_read_bytes(path), str(path)), str(path))
+def read_document(path: Path, read: Callable[[Path], bytes] | None = None) -> Document:
+    """Read the YAML file `path` with the line of every key. Raises ConfigError.
+
+    `read` gives its content, where `read_bytes` is not to.
+    """
+    content = (read or read_bytes)(path)
+    document = parse_document(_decode(content, str(path)), str(path))
+    return replace(document, sealed=is_sealed(content))
 
 
 def parse_document(text: str, source: str) -> Document:
@@ -78,7 +96,11 @@ def parse_value(text: str, source: str) -> Any:
     return _Reader(text, source).read()
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """Read a file of settings, which must be a regular one, and not too large to be one.
+
+    Raises ConfigError.
+    """
     try:
         with open_regular(path) as file:
             content = file.read(MAX_BYTES + 1)

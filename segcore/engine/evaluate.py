@@ -106,7 +106,7 @@ def evaluate_model(
     """
     from segcore.devices.select import select_device
     from segcore.discovery.catalogue import get_catalogue
-    from segcore.inference.create import choose_runtime
+    from segcore.inference.create import open_session
     from segcore.inference.eager import create_task, task_of
     from segcore.inference.source import find_model
 
@@ -128,8 +128,7 @@ def evaluate_model(
     dataset = _open_for(config, split, catalogue, path, task_name)
     _check_order(found.class_names or (), dataset.class_names, data)
     task = create_task(config, dataset.class_names, task_name)
-    used, engine = choose_runtime(runtime, found.source, catalogue)
-    session = engine.load(found.source, choice.device, choice.indices[0])
+    used, session = open_session(runtime, found.source, choice, catalogue)
     begun = time.perf_counter()
     with evaluation_loader(config, dataset, catalogue, num_workers) as loader:
         metrics = evaluate(session, task, _with_progress(loader))

@@ -66,7 +66,7 @@ def load_pretrained(
     and reading them may raise.
     """
     brought = bring(start)
-    weights: Mapping[str, Array] = read_weights(brought.path)
+    weights: Mapping[str, Array] = read_weights(brought.path, sha256=brought.weights_sha256)
     state = network.state_dict()
     nearest = nearest_model_in(catalogue, entry.spec.task)
     is_backbone = start.part == "backbone" or (

@@ -25,6 +25,7 @@ from segcore.checkpoint.store import (
 from segcore.checkpoint.weights import load_into
 from segcore.config.render import render_config
 from segcore.config.schema import WeightsOrigin
+from segcore.config.seal import seal
 from segcore.data.check import require_sound, require_sound_samples
 from segcore.data.content import content_digest
 from segcore.data.dataset import open_dataset
@@ -291,7 +292,7 @@ class _Run:
                 self._begin(trainer)
             else:
                 self._go_on(trainer, self.stopped)
-            write_atomic(self.folder.config, render_config(self.config).encode())
+            write_atomic(self.folder.config, seal(render_config(self.config)).encode())
             log.info("device %s, output %s", self.choice, self.folder.path)
             observers.started(self.config, self.folder.path)
             state = trainer.run()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from typing_extensions import Self
 
+from segcore.checkpoint.integrity import read_verified
 from segcore.config.scalar import resolve_plain
 from segcore.config.schema import Component, Config
 from segcore.errors import ExportError
@@ -121,12 +123,14 @@ def read_description(path: Path, model_name: str | None = None) -> Description:
     """Read an `inference.yml` or a `deploy.yaml`, whoever wrote it.
 
     `Deploy.transforms` is followed even where `Segcore.config` says otherwise, as PaddleX does.
-    `model_name` names the model where the file does not. Raises ExportError.
+    `model_name` names the model where the file does not. Raises ExportError, ConfigError, and
+    IntegrityError when the file is not what the manifest beside it says.
     """
-    from segcore.config.load import read_yaml
+    from segcore.config.load import read_bytes, read_document
 
+    document = read_document(path, partial(read_verified, read=read_bytes))
     try:
-        file = _File.model_validate(read_yaml(path))
+        file = _File.model_validate(document.data)
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,14 @@ from segcore.errors import RequestError, UnknownNameError
 from segcore.export.folder import find_export
 from segcore.inference.predictor import Predictor, TargetSize
 from segcore.inference.published import find_published, published_names
-from segcore.inference.source import FoundModel, find_model
+from segcore.inference.source import FoundModel, find_model, verify_source
 
 if TYPE_CHECKING:
+    from segcore.devices.select import DeviceChoice
     from segcore.discovery.catalogue import Catalogue
-    from segcore.protocols import ModelSource, Runtime
+    from segcore.protocols import InferenceSession, ModelSource, Runtime
 
-__all__ = ["choose_runtime", "create_model"]
+__all__ = ["choose_runtime", "create_model", "open_session"]
 
 
 def create_model(
@@ -64,9 +66,8 @@ def create_model(
     choice = select_device(device, catalogue)
     if len(choice.indices) > 1:
         raise RequestError(f"device {choice}: predictions run on one device; name one")
-    name, engine = choose_runtime(runtime, found.source, catalogue, use_hpip=use_hpip)
     state = _state_of(found.source)
-    session = engine.load(found.source, choice.device, choice.indices[0])
+    name, session = open_session(runtime, found.source, choice, catalogue, use_hpip=use_hpip)
     task = create_task(found.config, found.class_names, found.task)
     facts = {"model": found.config.model.name, "runtime": name, "device": str(choice)}
     return Predictor(
@@ -87,7 +88,12 @@ def _state_of(source: ModelSource) -> tuple[tuple[str, int, int], ...]:
         *(() if export is None else (export.program, export.params)),
         *(() if source.weights is None else (source.weights,)),
     )
-    return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    try:
+        return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    except OSError as error:
+        raise RequestError(
+            f"{error.filename}: has just gone: {error.strerror}; try again"
+        ) from error
 
 
 def _open_again(
@@ -120,6 +126,33 @@ def _find(
     found = find_model(Path(model_dir), name)
     _check_name(name, found, Path(model_dir), catalogue)
     return found
+
+
+def open_session(
+    wanted: str,
+    source: ModelSource,
+    choice: DeviceChoice,
+    catalogue: Catalogue,
+    *,
+    use_hpip: bool = False,
+) -> tuple[str, InferenceSession]:
+    """Load `source` with the runtime that `choose_runtime` finds; give its name as well.
+
+    Files are compared with their manifests first, whichever runtime reads them. Raises
+    SegcoreError.
+    """
+    name, engine = choose_runtime(wanted, source, catalogue, use_hpip=use_hpip)
+    needed = _part_for(engine, source)
+    verify_source(needed)
+    return name, engine.load(needed, choice.device, choice.indices[0])
+
+
+def _part_for(engine: Runtime, source: ModelSource) -> ModelSource:
+    """Leave out the half of `source` that `engine` can do without: damage there stops nobody."""
+    if source.export_dir is None or source.weights is None:
+        return source
+    halves = (replace(source, weights=None), replace(source, export_dir=None))
+    return next((half for half in halves if engine.refusal(half) is None), source)
 
 
 def choose_runtime(

@@ -56,7 +56,7 @@ def load_network(source: ModelSource) -> paddle.nn.Layer:
     network = catalogue.build_model(entry, config.data.num_classes, config.model.options)
     load_into(
         network.state_dict(),
-        read_weights(source.weights),
+        read_weights(source.weights, sha256=source.sha256),
         source=str(source.weights),
         model=f"{entry.name} with {config.data.num_classes} classes",
         nearest_model=nearest_model_in(catalogue, entry.spec.task),

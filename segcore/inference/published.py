@@ -35,7 +35,7 @@ def find_published(name: str, weights: str, catalogue: Catalogue) -> FoundModel:
     flags = {"data.num_classes": spec.num_classes}
     config = resolve_config(name, None, (), flags, catalogue).config
     brought = bring(Pretrained(weights, spec.url, spec.part, spec.sha256))
-    source = ModelSource(weights=brought.path, config=config)
+    source = ModelSource(weights=brought.path, config=config, sha256=brought.weights_sha256)
     return FoundModel(source, config, task=entry.spec.task)
 
 

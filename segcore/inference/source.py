@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from segcore.checkpoint.integrity import note_unknown, place_of, verify_folder
+from segcore.checkpoint.runfolder import RunFolder
+from segcore.checkpoint.weights import check_digest
 from segcore.config.schema import Config
 from segcore.errors import ConfigError, RequestError
 from segcore.export.folder import find_export
 from segcore.export.yml import Description, read_description
-from segcore.filesystem import exists, is_file
+from segcore.filesystem import exists, is_file, is_folder
 from segcore.protocols import ModelSource
 
-__all__ = ["FoundModel", "find_model"]
+__all__ = ["FoundModel", "find_model", "find_trained", "find_weights", "verify_source"]
 
+log = logging.getLogger(__name__)
+
+_ATTEMPTS = 5
 _WEIGHTS = ("model.pdparams", "model.safetensors")
 
 
@@ -32,9 +40,12 @@ def find_model(path: Path, name: str | None = None) -> FoundModel:
 
     That is the folder of a run, its `best_model` or `best_model/inference`, a folder exported by
     segcore, PaddleX or PaddleSeg, or a file of weights with a `config.yaml` beside or above it.
-    `name` names the model where the files do not. Raises RequestError when there is none, and
-    ConfigError or ExportError when its files are wrong.
+    `name` names the model where the files do not. The description and the configuration are what
+    segcore wrote, as far as they say so; the large files are checked when they are used
+    (`ModelSource`, `verify_source`). Raises RequestError when there is no model, and ConfigError,
+    ExportError or IntegrityError when its files are wrong.
     """
+    path = _present(path)
     if not exists(path):
         raise RequestError(f"{path}: there is no such file or folder")
     if is_file(path):
@@ -49,11 +60,7 @@ def find_model(path: Path, name: str | None = None) -> FoundModel:
         ),
         None,
     )
-    folders = (path, path / "best_model", *([path.parent] if path.name == "inference" else []))
-    weights = next(
-        (folder / file for folder in folders for file in _WEIGHTS if is_file(folder / file)),
-        None,
-    )
+    weights = find_weights(path)
     if export_dir is not None:
         description = read_description(_description_in(export_dir), name)
         return _from_export(export_dir, description, weights)
@@ -63,6 +70,62 @@ def find_model(path: Path, name: str | None = None) -> FoundModel:
         f"{path}: holds no model. Point at the folder of a run, at its best_model, at an exported "
         "model (inference.yml with inference.json or .pdmodel), or at a .pdparams file"
     )
+
+
+def find_trained(path: Path) -> FoundModel:
+    """Find weights as `find_model` does, also where what was exported from them is damaged.
+
+    Raises as `find_model`.
+    """
+    try:
+        return find_model(path)
+    except RequestError as error:
+        weights = find_weights(_present(path))
+        if weights is None:
+            raise
+        found = _from_weights(weights)
+        log.warning("%s. The weights in %s are taken without it", error, weights)
+        return found
+
+
+def verify_source(source: ModelSource) -> None:
+    """Compare the files of `source` with their manifests, whoever is going to read them.
+
+    Raises IntegrityError that names the file, and WeightsError for weights of another digest.
+    """
+    if source.export_dir is not None:
+        export = find_export(source.export_dir)
+        files = () if export is None else (export.description, export.program, export.params)
+        verify_folder(source.export_dir, [path.name for path in files])
+    if source.weights is not None:
+        if source.sha256 is None:
+            verify_folder(source.weights.parent, [source.weights.name])
+        else:
+            check_digest(source.weights, source.sha256)
+
+
+def _present(path: Path) -> Path:
+    """Give `path`, or where it is while a training replaces its best model."""
+    candidates = (path, place_of(path), place_of(path.parent) / path.name)
+    return next((candidate for candidate in candidates if exists(candidate)), path)
+
+
+def find_weights(path: Path) -> Path | None:
+    """Find the file of weights in the folder `path` of a run, its best_model or its export."""
+    folders = [path, path / "best_model"]
+    if path.name == "inference":
+        folders.append(path.parent)
+    return next(filter(None, map(_weights_in, folders)), None)
+
+
+def _weights_in(folder: Path) -> Path | None:
+    for attempt in range(_ATTEMPTS):
+        place = place_of(folder)
+        found = next((place / name for name in _WEIGHTS if is_file(place / name)), None)
+        if found is not None or not is_folder(RunFolder(folder.parent).checkpoints):
+            return found
+        time.sleep(0.01 * attempt)  # a training may be replacing its best model
+    return None
 
 
 def _from_export(export_dir: Path, description: Description, weights: Path | None) -> FoundModel:
@@ -105,10 +168,19 @@ def _description_in(folder: Path) -> Path:
 def _read_config(path: Path) -> Config:
     from pydantic import ValidationError
 
-    from segcore.config.load import read_yaml
+    from segcore.config.load import read_document
 
+    document = read_document(path)
+    if document.sealed is False:
+        raise ConfigError(
+            f"{path}: is not what the training wrote: its content does not match the digest in its "
+            "first line. Remove that line to have an edit of yours followed; if you made none, the "
+            "file is damaged"
+        )
+    if document.sealed is None:
+        note_unknown(path, "digest in its first line")
     try:
-        return Config.model_validate(read_yaml(path))
+        return Config.model_validate(document.data)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))

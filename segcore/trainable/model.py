@@ -257,12 +257,13 @@ class TrainableModel:
         Raises SegcoreError.
         """
         from segcore.devices.select import select_device
-        from segcore.inference.eager import Eager, create_task
+        from segcore.inference.create import open_session
+        from segcore.inference.eager import create_task
         from segcore.inference.source import find_model
 
-        found = find_model(Path(path))
-        choice = select_device(self.device, get_catalogue())
-        session = Eager().load(found.source, choice.device, choice.indices[0])
+        found, catalogue = find_model(Path(path)), get_catalogue()
+        choice = select_device(self.device, catalogue)
+        _, session = open_session("eager", found.source, choice, catalogue)
         config = found.source.config or found.config
         names = found.class_names or config.data.class_names
         task = create_task(config, names, found.task)

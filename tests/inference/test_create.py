@@ -47,6 +47,7 @@ def test_an_export_runs_alone_and_without_its_plugin(colour_run, stripes, tmp_pa
 
 def test_a_folder_that_paddlex_wrote_runs(colour_run, stripes, stripe_classes, tmp_path):
     export = shutil.copytree(colour_run / "best_model/inference", tmp_path / "inference")
+    (export / "MANIFEST.json").unlink()
     (export / "inference.yml").write_text(
         "Deploy:\n  model: inference.pdmodel\n  transforms:\n  - type: Normalize\n"
         "Global:\n  model_name: SegFormer-B0\n"
@@ -93,7 +94,7 @@ def test_weights_without_a_configuration_are_refused(colour_run, tmp_path):
 
 
 def test_weights_of_another_number_of_classes_are_refused(colour_run, tmp_path):
-    text = (colour_run / "config.yaml").read_text()
+    _, _, text = (colour_run / "config.yaml").read_text().partition("\n")
     assert "num_classes: 3" in text
     (tmp_path / "config.yaml").write_text(text.replace("num_classes: 3", "num_classes: 4"))
     weights = shutil.copy(colour_run / "best_model/model.pdparams", tmp_path)
@@ -102,7 +103,7 @@ def test_weights_of_another_number_of_classes_are_refused(colour_run, tmp_path):
 
 
 def test_a_broken_configuration_is_told_by_file_and_key(colour_run, tmp_path):
-    text = (colour_run / "config.yaml").read_text()
+    _, _, text = (colour_run / "config.yaml").read_text().partition("\n")
     (tmp_path / "config.yaml").write_text(text.replace("num_classes: 3", "num_classes: many"))
     weights = shutil.copy(colour_run / "best_model/model.pdparams", tmp_path)
     with pytest.raises(ConfigError, match=r"config\.yaml: data\.num_classes"):
@@ -145,7 +146,7 @@ def test_an_unknown_runtime_is_refused(colour_run):
 def sliding_run(colour_run, tmp_path):
     """A run whose configuration asks for sliding windows; the export has that of `colour_run`."""
     run = shutil.copytree(colour_run, tmp_path / "run")
-    text = (run / "config.yaml").read_text()
+    _, _, text = (run / "config.yaml").read_text().partition("\n")  # the edit is meant
     assert "sliding: null" in text
     windows = "sliding: {crop: [10, 10], stride: [6, 6]}"
     (run / "config.yaml").write_text(text.replace("sliding: null", windows))
@@ -153,6 +154,7 @@ def sliding_run(colour_run, tmp_path):
     text = description.read_text()
     assert "sliding: null" in text
     description.write_text(text.replace("sliding: null", windows))
+    (description.parent / "MANIFEST.json").unlink()
     return run
 
 
