@@ -7,7 +7,7 @@ from typing import Any
 
 from segcore.config.schema import Config
 
-__all__ = ["changes_scores", "differences", "run_identity", "unknown_facts"]
+__all__ = ["changed_settings", "changes_scores", "differences", "run_identity", "unknown_facts"]
 
 # These may change from session to session: they alter neither weights nor scores.
 _FREE = frozenset(
@@ -84,6 +84,15 @@ def differences(saved: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     if saved.get("device") != now["device"]:
         lines.append(f"device: was {saved.get('device')!r}, is {now['device']!r}")
     return lines
+
+
+def changed_settings(saved: Mapping[str, Any], config: Config) -> list[str]:
+    """List how `config` differs from the settings of an identity, as `differences` does."""
+    same: dict[str, Any] = {section: {} for section in _SECTIONS}
+    return differences(
+        {"config": saved["config"], "device": None},
+        {**same, "config": _settings(config), "device": None},
+    )
 
 
 def unknown_facts(saved: Mapping[str, Any]) -> list[str]:

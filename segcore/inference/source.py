@@ -169,13 +169,14 @@ def _read_config(path: Path) -> Config:
     from pydantic import ValidationError
 
     from segcore.config.load import read_document
+    from segcore.inference.config_edits import describe_edits
 
     document = read_document(path)
     if document.sealed is False:
         raise ConfigError(
             f"{path}: is not what the training wrote: its content does not match the digest in its "
-            "first line. Remove that line to have an edit of yours followed; if you made none, the "
-            "file is damaged"
+            f"first line.{describe_edits(path.parent, document.data)} Remove that line to have an "
+            "edit of yours followed; if you made none, the file is damaged"
         )
     if document.sealed is None:
         note_unknown(path, "digest in its first line")

@@ -69,11 +69,13 @@ def test_the_manifest_of_another_folder_is_refused(ground, folder):
 def test_a_changed_configuration_is_followed_once_its_digest_is_removed(ground):
     run = ground.fresh_run()
     text = (run / "config.yaml").read_text()
-    assert "batch_size: 1" in text
-    (run / "config.yaml").write_text(text.replace("batch_size: 1", "batch_size: 2"))
+    assert "  sliding: null" in text
+    windows = "  sliding: {crop: [32, 32], stride: [16, 16]}"
+    (run / "config.yaml").write_text(text.replace("  sliding: null", windows))
     for reader in flips.READERS["."].values():
         answer = reader(ground, run)
         assert answer.refused("config.yaml"), answer
+        assert "eval.sliding.crop: was not there, is [32, 32]" in answer.said
         assert "Remove that line" in answer.said
     edited = (run / "config.yaml").read_text()
     (run / "config.yaml").write_text(edited.partition("\n")[2])
