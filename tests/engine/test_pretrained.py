@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from segcore.checkpoint import pdparams
+from segcore.checkpoint.pretrained import Pretrained, bring
 from segcore.checkpoint.weights import read_weights, write_weights
 from segcore.config.load import read_yaml
 from segcore.config.render import render_config
@@ -225,6 +226,33 @@ def test_a_model_without_a_backbone_takes_none(backbone, configure, tmp_path):
     write_weights(path, backbone)
     with pytest.raises(WeightsError, match="does not fit Toy"):
         train(configure(f"train.pretrained={path}"), tmp_path / "run", device="cpu")
+
+
+def test_what_changed_since_it_was_unpacked_is_unpacked_again(backbone, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGCORE_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "b.tar.gz"
+    path.write_bytes(packed(backbone))
+    first = bring(Pretrained(str(path), str(path)))
+    whole = first.path.read_bytes()
+    for damaged in (whole[:-1] + b"\0", whole[:100]):
+        first.path.write_bytes(damaged)
+        again = bring(Pretrained(str(path), str(path)))
+        assert again == first
+        assert again.path.read_bytes() == whole
+    first.path.unlink()
+    assert bring(Pretrained(str(path), str(path))).path.read_bytes() == whole
+
+
+def test_damage_between_fetching_and_reading_is_noticed(backbone, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGCORE_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "b.tar.gz"
+    path.write_bytes(packed(backbone))
+    brought = bring(Pretrained(str(path), str(path)))
+    data = bytearray(brought.path.read_bytes())
+    data[-20] ^= 4
+    brought.path.write_bytes(data)
+    with pytest.raises(WeightsError, match="its sha256 is"):
+        read_weights(brought.path, sha256=brought.weights_sha256)
 
 
 def test_an_archive_without_weights_is_refused(secure, webserver, configure, tmp_path):

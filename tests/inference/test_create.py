@@ -180,7 +180,7 @@ def test_results_say_that_no_windows_were_used(colour_run, stripes):
 # -- published weights -----------------------------------------------------------------------------
 
 
-def test_published_weights_predict_by_name(secure, webserver, toys):
+def test_published_weights_predict_by_name(secure, webserver, toys, caplog):
     from segcore.checkpoint import pdparams
 
     network = toys.build_model(toys.models.find("Toy"), 4)
@@ -189,6 +189,7 @@ def test_published_weights_predict_by_name(secure, webserver, toys):
     model = create_model("toy", weights="toy-town", device="cpu")
     (result,) = model.predict(np.zeros((8, 12, 3), np.uint8))
     assert result.label_map.shape == (8, 12)
+    assert "integrity unknown" not in caplog.text  # the cache knows their digest
 
 
 def test_published_weights_that_do_not_exist_are_refused_with_those_that_do(toys):
