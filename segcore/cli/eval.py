@@ -32,6 +32,13 @@ __all__ = ["eval_command"]
     type=click.Path(path_type=Path),
     help="Folder for evaluate_result.json; the folder of the model if not given.",
 )
+@click.option(
+    "-o",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Setting, such as eval.batch_size=4.",
+)
 @click.option("--device", default="auto", show_default=True, help="cpu, gpu, gpu:1 or auto.")
 @click.option("--runtime", default="auto", show_default=True, help="auto, paddle or eager.")
 @click.option(
@@ -62,6 +69,7 @@ def eval_command(
     data: Path,
     split: str,
     output: Path | None,
+    overrides: tuple[str, ...],
     device: str,
     runtime: str,
     workers: int,
@@ -85,6 +93,7 @@ def eval_command(
             runtime=runtime,
             num_workers=workers,
             force=force,
+            settings=overrides,
             changes={key: value for key, value in changes.items() if value is not None},
         )
     if as_json:

@@ -44,6 +44,13 @@ def _parse_size(
 @click.option(
     "--output", type=click.Path(path_type=Path), default="output/predict", show_default=True
 )
+@click.option(
+    "-o",
+    "overrides",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Setting, such as predict.batch_size=4.",
+)
 @click.option("--device", default="auto", show_default=True, help="cpu, gpu:0, ... or auto.")
 @click.option("--runtime", default="auto", show_default=True, help="Engine that runs the model.")
 @click.option("--hpi", is_flag=True, help="Insist on an optimised graph.")
@@ -69,6 +76,7 @@ def predict_command(
     model: str,
     inputs: tuple[str, ...],
     output: Path,
+    overrides: tuple[str, ...],
     device: str,
     runtime: str,
     hpi: bool,
@@ -102,6 +110,7 @@ def predict_command(
         batch_size=batch_size,
         target_size=target_size,
         score_threshold=score_threshold,
+        settings=overrides,
     )
     ids = None
     if annotations is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,7 +14,7 @@ from pydantic import ValidationError
 from segcore.config.components import Catalogue, Entry, component_problems
 from segcore.config.include import BASE_KEY, read_with_bases
 from segcore.config.load import Document, parse_document
-from segcore.config.merge import Layers, Origin, key_path
+from segcore.config.merge import Layers, Origin, key_path, plain
 from segcore.config.problem import Problem, explain, raise_problems
 from segcore.config.schema import SCHEMA_VERSION, Config, DataConfig
 from segcore.errors import (
@@ -27,6 +28,7 @@ __all__ = [
     "ResolvedConfig",
     "find_problems",
     "merge_sources",
+    "override_config",
     "resolve_config",
     "resolve_data",
 ]
@@ -70,6 +72,42 @@ def resolve_config(
     raise_problems(problems)
     assert config is not None  # noqa: S101  no problems, so it was validated
     return ResolvedConfig(config, layers)
+
+
+def override_config(
+    config: Config,
+    overrides: Sequence[str] | Mapping[str, Any],
+    catalogue: Catalogue,
+    *,
+    followed: Sequence[str],
+    by: str,
+) -> Config:
+    """Lay `dotted.key=value` texts, or values by dotted key, over a configuration.
+
+    `followed` are the keys that `by` looks at, sections included. Raises ConfigError for others,
+    which would be ignored, and for values that are wrong.
+    """
+    if not overrides:
+        return config
+    layers = Layers()
+    layers.add_flags(config.model_dump())
+    if isinstance(overrides, Mapping):
+        overrides = [f"{key}={json.dumps(plain(value))}" for key, value in overrides.items()]
+    layers.add_options(overrides)
+    changed, problems = find_problems(layers, catalogue)
+    problems = [problem for problem in problems if problem.origin.kind == "option"]
+    seen = {problem.key for problem in problems}
+    for key, origin in layers.origins().items():
+        if origin.kind == "option" and key not in seen and not _is_below(key, followed):
+            message = f"means nothing to {by}, which follows {', '.join(followed)}"
+            problems.append(Problem(key_path(key.split(".")), message, origin))
+    raise_problems(problems)
+    assert changed is not None  # noqa: S101  no problems, so it was validated
+    return changed
+
+
+def _is_below(key: str, followed: Sequence[str]) -> bool:
+    return any(key == one or key.startswith(f"{one}.") for one in followed)
 
 
 def resolve_data(file: Path | None, overrides: Sequence[str], catalogue: Catalogue) -> DataConfig:

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from segcore.checkpoint.files import prepare_output
 from segcore.checkpoint.ownership import EVALUATION_MARK, Guard, marked, marked_by
+from segcore.config.resolve import override_config
+from segcore.data.class_names import compare_class_names
 from segcore.data.dataset import open_dataset
 from segcore.data.loader import Loader
+from segcore.data.paths import printable
 from segcore.data.sampler import Sampler
 from segcore.data.tally import Tally
 from segcore.data.transforms.build import build_transforms
@@ -29,6 +32,27 @@ if TYPE_CHECKING:
 __all__ = ["evaluate", "evaluate_model", "evaluation_loader"]
 
 log = logging.getLogger(__name__)
+
+# What decides how a dataset is read and images are prepared, run and counted. Mean and deviation
+# stand in the transforms, and what the network was built for stays.
+_FOLLOWED = (
+    "data.accept_truncated_tail",
+    "data.allow_duplicates",
+    "data.allow_outside",
+    "data.annotation_files",
+    "data.class_file",
+    "data.first_frame",
+    "data.fold",
+    "data.format",
+    "data.ignore_index",
+    "data.image_folders",
+    "data.label_map",
+    "data.list_files",
+    "data.max_pixels",
+    "data.timeout_s",
+    "data.value_range",
+    "eval",
+)
 
 _RESULT = "evaluate_result.json"
 
@@ -95,12 +119,14 @@ def evaluate_model(
     runtime: str = "auto",
     num_workers: int = 2,
     changes: Mapping[str, Any] | None = None,
+    settings: Sequence[str] | Mapping[str, Any] = (),
     force: bool = False,
 ) -> dict[str, Any]:
     """Measure the model at `path` on a split of the dataset at `data`.
 
     `path` is whatever `segcore.inference.source.find_model` knows. `changes` replace values of the
-    section `eval` of the model's configuration. The result is also written to
+    section `eval` of the model's configuration, after `settings`, which are values by dotted key or
+    texts such as "eval.batch_size=4". The result is also written to
     `evaluate_result.json` in `output`, by default the folder of the model; with `force` also in
     place of somebody else's file. Raises SegcoreError.
     """
@@ -113,7 +139,15 @@ def evaluate_model(
     catalogue = get_catalogue()
     choice = select_device(device, catalogue)
     found = find_model(path)
-    config = found.source.config or found.config
+    config = override_config(
+        found.config, settings, catalogue, followed=_FOLLOWED, by="an evaluation"
+    )
+    if config.predict.target_size is not None:
+        log.warning(
+            "predict.target_size=%s counts in predictions only: images are measured as "
+            "eval.transforms prepare them",
+            config.predict.target_size,
+        )
     config = config.model_copy(
         update={
             "data": config.data.model_copy(update={"path": str(data)}),
@@ -126,9 +160,11 @@ def evaluate_model(
     prepare_output(folder)
     task_name = found.task or task_of(config, catalogue)
     dataset = _open_for(config, split, catalogue, path, task_name)
-    _check_order(found.class_names or (), dataset.class_names, data)
+    differing = compare_class_names(found.class_names or (), dataset.class_names, printable(data))
+    if differing is not None:
+        log.warning("%s", differing)
     task = create_task(config, dataset.class_names, task_name)
-    used, session = open_session(runtime, found.source, choice, catalogue)
+    used, session = open_session(runtime, found.source, config, choice, catalogue)
     begun = time.perf_counter()
     with evaluation_loader(config, dataset, catalogue, num_workers) as loader:
         metrics = evaluate(session, task, _with_progress(loader))
@@ -169,15 +205,6 @@ def _open_for(config: Config, split: str, catalogue: Catalogue, path: Path, task
             f"but {path} was trained on {wanted}. Measure on a dataset of the same classes."
         )
     return dataset
-
-
-def _check_order(of_model: Sequence[str], of_dataset: Sequence[str], data: Path) -> None:
-    """Raise DataError where classes are the same, but numbered otherwise."""
-    if sorted(of_model) == sorted(of_dataset) and list(of_model) != list(of_dataset):
-        raise DataError(
-            f"{data}: its classes come in the order {', '.join(of_dataset)}, but the model's "
-            f"come in the order {', '.join(of_model)}. Bring them into the order of the model."
-        )
 
 
 def _with_progress(loader: Loader) -> Iterable[Sequence[Sample]]:

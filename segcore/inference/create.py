@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from segcore.config.resolve import override_config
 from segcore.devices.select import select_device
 from segcore.discovery.catalogue import get_catalogue
 from segcore.errors import RequestError, UnknownNameError
-from segcore.export.folder import find_export
 from segcore.inference.predictor import Predictor, TargetSize
 from segcore.inference.published import find_published, published_names
-from segcore.inference.source import FoundModel, find_model, verify_source
+from segcore.inference.source import (
+    FileState,
+    FoundModel,
+    file_state,
+    find_model,
+    require_same_files,
+    verify_source,
+)
 
 if TYPE_CHECKING:
+    from segcore.config.schema import Config
     from segcore.devices.select import DeviceChoice
     from segcore.discovery.catalogue import Catalogue
     from segcore.protocols import InferenceSession, ModelSource, Runtime
 
 __all__ = ["choose_runtime", "create_model", "open_session"]
+
+# What decides how images are read, prepared, run and drawn. Mean and deviation stand in the
+# transforms, and what the network was built for stays.
+_FOLLOWED = (
+    "data.accept_truncated_tail",
+    "data.first_frame",
+    "data.max_pixels",
+    "data.palette",
+    "data.value_range",
+    "eval.sliding",
+    "eval.transforms",
+    "predict",
+)
 
 
 def create_model(
@@ -35,6 +56,7 @@ def create_model(
     runtime: str = "auto",
     weights: str | None = None,
     score_threshold: float | None = None,
+    settings: Sequence[str] | Mapping[str, Any] = (),
 ) -> Predictor:
     """Load a trained or exported model.
 
@@ -45,7 +67,9 @@ def create_model(
     `runtime` names one of the installed inference runtimes; `auto` takes the exported graph where
     there is one, else the network itself. `use_hpip` insists on an optimised graph.
     `score_threshold` is the lowest score of the objects in results of instance models; None takes
-    `predict.score_threshold`. Raises SegcoreError; the message says what to do.
+    `predict.score_threshold`. `settings` are values by dotted key that go before those of the
+    model's configuration, such as {"eval.sliding": {"crop": [512, 512]}}, or texts such as
+    "eval.sliding={crop: [512, 512]}". Raises SegcoreError; the message says what to do.
 
     Threads may share the model. A copy or a pickle of it loads the same files anew, and raises
     RequestError where others have taken their place.
@@ -60,15 +84,21 @@ def create_model(
         "runtime": runtime,
         "weights": weights,
         "score_threshold": score_threshold,
+        "settings": settings,
     }
     catalogue = get_catalogue()
     found = _find(model_name, model_dir, weights, catalogue)
+    config = override_config(
+        found.config, settings, catalogue, followed=_FOLLOWED, by="predictions"
+    )
     choice = select_device(device, catalogue)
     if len(choice.indices) > 1:
         raise RequestError(f"device {choice}: predictions run on one device; name one")
-    state = _state_of(found.source)
-    name, session = open_session(runtime, found.source, choice, catalogue, use_hpip=use_hpip)
-    task = create_task(found.config, found.class_names, found.task)
+    state = file_state(found.source)
+    name, session = open_session(
+        runtime, found.source, config, choice, catalogue, use_hpip=use_hpip
+    )
+    task = create_task(config, found.class_names, found.task)
     facts = {"model": found.config.model.name, "runtime": name, "device": str(choice)}
     return Predictor(
         session,
@@ -81,34 +111,10 @@ def create_model(
     )
 
 
-def _state_of(source: ModelSource) -> tuple[tuple[str, int, int], ...]:
-    """Give name, size and time of the files of a model, by which a later look knows them again."""
-    export = None if source.export_dir is None else find_export(source.export_dir)
-    files = (
-        *(() if export is None else (export.program, export.params)),
-        *(() if source.weights is None else (source.weights,)),
-    )
-    try:
-        return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
-    except OSError as error:
-        raise RequestError(
-            f"{error.filename}: has just gone: {error.strerror}; try again"
-        ) from error
-
-
-def _open_again(
-    state: tuple[tuple[str, int, int], ...], given: Mapping[str, Any], **changes: Any
-) -> Predictor:
+def _open_again(state: FileState, given: Mapping[str, Any], **changes: Any) -> Predictor:
     """Load a model as it was loaded before. Raises RequestError where its files are others now."""
-    source = _find(
-        given["model_name"], given["model_dir"], given["weights"], get_catalogue()
-    ).source
-    if _state_of(source) != state:
-        place = given["model_dir"] or f"the weights {given['weights']}"
-        raise RequestError(
-            f"{place}: the files of the model are no longer those that it was loaded from, so that "
-            "a copy would be another model: load it anew with create_model"
-        )
+    found = _find(given["model_name"], given["model_dir"], given["weights"], get_catalogue())
+    require_same_files(found.source, state)
     return create_model(**given, **changes)
 
 
@@ -131,6 +137,7 @@ def _find(
 def open_session(
     wanted: str,
     source: ModelSource,
+    config: Config,
     choice: DeviceChoice,
     catalogue: Catalogue,
     *,
@@ -141,7 +148,7 @@ def open_session(
     Files are compared with their manifests first, whichever runtime reads them. Raises
     SegcoreError.
     """
-    name, engine = choose_runtime(wanted, source, catalogue, use_hpip=use_hpip)
+    name, engine = choose_runtime(wanted, source, config, catalogue, use_hpip=use_hpip)
     needed = _part_for(engine, source)
     verify_source(needed)
     return name, engine.load(needed, choice.device, choice.indices[0])
@@ -156,20 +163,25 @@ def _part_for(engine: Runtime, source: ModelSource) -> ModelSource:
 
 
 def choose_runtime(
-    wanted: str, source: ModelSource, catalogue: Catalogue, *, use_hpip: bool = False
+    wanted: str,
+    source: ModelSource,
+    config: Config,
+    catalogue: Catalogue,
+    *,
+    use_hpip: bool = False,
 ) -> tuple[str, Runtime]:
     """Find the runtime of the name `wanted`, or for `auto` the first that runs `source`.
 
-    Sliding windows average logits, which exported graphs do not give: where the weights are at
-    hand as well, `auto` takes the network itself for them.
+    `config` is what the model will follow. Sliding windows average logits, which exported graphs do
+    not give: where the weights are at hand as well, `auto` takes the network itself for them.
     """
     if use_hpip and source.export_dir is None:
         raise RequestError(
             "high-performance inference runs exported graphs, and there is none here: make one "
             "with `segcore export`"
         )
-    config = source.config if source.weights is not None else None
-    if wanted == "auto" and not use_hpip and config is not None and config.eval.sliding is not None:
+    has_network = source.weights is not None and source.config is not None
+    if wanted == "auto" and not use_hpip and has_network and config.eval.sliding is not None:
         wanted = "eager"
     if wanted != "auto":
         spec = catalogue.runtimes.find(wanted).spec

@@ -12,6 +12,7 @@ from segcore.devices.framework import essence, require_paddle, restore_threads
 from segcore.errors import ExhaustedError, ExportError
 from segcore.export.folder import ExportFolder, find_export
 from segcore.filesystem import read_regular
+from segcore.tasks.memory import ADVICE
 from segcore.tasks.serial import SerialSession
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class PaddleSession:
     def _exhausted(self, inputs: Mapping[str, np.ndarray]) -> ExhaustedError:
         return ExhaustedError(
             f"memory of {self._device.place(self._index)} ran out on inputs of shape "
-            f"{_shapes(inputs)}: use a smaller batch or a smaller target size"
+            f"{_shapes(inputs)}: {ADVICE}"
         )
 
 

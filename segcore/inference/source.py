@@ -6,6 +6,7 @@ import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from segcore.checkpoint.integrity import note_unknown, place_of, verify_folder
 from segcore.checkpoint.runfolder import RunFolder
@@ -17,22 +18,67 @@ from segcore.export.yml import Description, read_description
 from segcore.filesystem import exists, is_file, is_folder
 from segcore.protocols import ModelSource
 
-__all__ = ["FoundModel", "find_model", "find_trained", "find_weights", "verify_source"]
+__all__ = [
+    "FileState",
+    "FoundModel",
+    "file_state",
+    "find_model",
+    "find_trained",
+    "find_weights",
+    "require_same_files",
+    "verify_source",
+]
+
+FileState: TypeAlias = "tuple[tuple[str, int, int], ...]"
+"""The name, size and time of each file of a model, by which a later look knows them again."""
 
 log = logging.getLogger(__name__)
 
+_DECISIVE = {
+    "data": ("channels", "value_range", "max_pixels", "accept_truncated_tail", "first_frame"),
+    "eval": ("sliding",),
+    "predict": ("target_size", "score_threshold"),
+}
 _ATTEMPTS = 5
 _WEIGHTS = ("model.pdparams", "model.safetensors")
 
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A model on disk; `class_names` and `task` are None where its files do not say."""
+    """A model on disk; `class_names` and `task` are None where its files do not say.
+
+    `config` is what measuring and predicting follow alike: for a run its config.yaml, for a folder
+    that was exported its inference.yml.
+    """
 
     source: ModelSource
     config: Config
     class_names: tuple[str, ...] | None = None
     task: str | None = None
+
+
+def file_state(source: ModelSource) -> FileState:
+    """Return the state of the files that a model is loaded from."""
+    export = None if source.export_dir is None else find_export(source.export_dir)
+    files = (
+        *(() if export is None else (export.program, export.params)),
+        *(() if source.weights is None else (source.weights,)),
+    )
+    try:
+        return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+    except OSError as error:
+        raise RequestError(
+            f"{error.filename}: has just gone: {error.strerror}; try again"
+        ) from error
+
+
+def require_same_files(source: ModelSource, state: FileState) -> None:
+    """Raise RequestError where the files are others than those of which `state` was taken."""
+    if file_state(source) != state:
+        raise RequestError(
+            f"{source.export_dir or source.weights}: the files of the model are no longer those "
+            "that it was loaded from, so that a copy would be another model: load it anew"
+        )
 
 
 def find_model(path: Path, name: str | None = None) -> FoundModel:
@@ -63,7 +109,7 @@ def find_model(path: Path, name: str | None = None) -> FoundModel:
     weights = find_weights(path)
     if export_dir is not None:
         description = read_description(_description_in(export_dir), name)
-        return _from_export(export_dir, description, weights)
+        return _from_export(export_dir, description, weights, is_named=path == export_dir)
     if weights is not None:
         return _from_weights(weights)
     raise RequestError(
@@ -128,14 +174,43 @@ def _weights_in(folder: Path) -> Path | None:
     return None
 
 
-def _from_export(export_dir: Path, description: Description, weights: Path | None) -> FoundModel:
+def _from_export(
+    export_dir: Path, description: Description, weights: Path | None, *, is_named: bool
+) -> FoundModel:
     config_file = None if weights is None else _config_above(weights)
-    source = ModelSource(
-        export_dir=export_dir,
-        weights=weights,
-        config=None if config_file is None else _read_config(config_file),
-    )
-    return FoundModel(source, description.config, description.class_names, description.task)
+    own = None if config_file is None else _read_config(config_file)
+    source = ModelSource(export_dir=export_dir, weights=weights, config=own)
+    config = description.config
+    if own is not None:
+        if not is_named:
+            # a loss may be of a plugin that is not here, and training has ended by now
+            config = own.model_copy(update={"train": description.config.train})
+        differing = _differences(own, description.config)
+        if differing:
+            followed = (
+                f"{export_dir} is followed; name the folder of the run to follow its config.yaml"
+                if is_named
+                else f"{config_file} is followed"
+            )
+            log.warning(
+                "%s and %s do not agree on %s: %s",
+                *(config_file, export_dir, ", ".join(differing), followed),
+            )
+    return FoundModel(source, config, description.class_names, description.task)
+
+
+def _differences(one: Config, other: Config) -> list[str]:
+    """List the keys that decide what is predicted and have other values in `other`.
+
+    Transforms are left out: an export spells out what a configuration leaves to defaults.
+    """
+    values = [config.model_dump() for config in (one, other)]
+    return [
+        f"{section}.{key}"
+        for section, keys in _DECISIVE.items()
+        for key in keys
+        if values[0][section][key] != values[1][section][key]
+    ]
 
 
 def _from_weights(weights: Path) -> FoundModel:

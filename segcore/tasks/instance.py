@@ -21,6 +21,7 @@ from segcore.tasks.instance_batch import (
     scale_of,
 )
 from segcore.tasks.instances import Detections, Mask, Truth
+from segcore.tasks.memory import running_out_told
 from segcore.tasks.paste import paste_mask
 from segcore.tasks.preprocess import to_preprocess
 from segcore.tasks.rle import Rle, decode_mask, encode_mask
@@ -218,7 +219,7 @@ class _NetworkSession:
         self._network.eval()
         detect = getattr(self._network, "detect", None)
         try:
-            with paddle.no_grad():
+            with paddle.no_grad(), running_out_told(inputs):
                 tensors = {name: paddle.to_tensor(array) for name, array in inputs.items()}
                 found = (detect or self._network)(tensors)
         finally:

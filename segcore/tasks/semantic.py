@@ -13,6 +13,7 @@ from paddle import nn
 from segcore.errors import DataError, RequestError
 from segcore.nn.losses.sum import SumOfLosses
 from segcore.tasks.batch import SemanticBatch, collate_semantic
+from segcore.tasks.memory import require_memory, running_out_told
 from segcore.tasks.restore import restore_class_map, restore_logits
 from segcore.tasks.sample import Sample
 from segcore.tasks.sliding import SlidingWindows
@@ -103,9 +104,19 @@ class SemanticTask(Task):
             session = SlidingWindows(session, sliding.crop, sliding.stride or sliding.crop)
         for _, neighbours in groupby(samples, key=lambda sample: sample.image.shape):
             group = list(neighbours)
+            self._require_memory(group)
             images = np.stack([sample.image.transpose(2, 0, 1) for sample in group])
             output = session.run({"x": np.ascontiguousarray(images, dtype=np.float32)})[0]
             yield from zip(output, group, strict=True)
+
+    def _require_memory(self, samples: Sequence[Sample]) -> None:
+        """Raise ExhaustedError where the input and its logits alone are more than is free."""
+        height, width, channels = samples[0].image.shape
+        classes = self.config.data.num_classes or 0  # others' exports may not say it
+        is_whole = self.config.eval.sliding is None  # windows of an export have no whole logits
+        pixels = len(samples) * height * width
+        what = f"{samples[0].source}: {len(samples)} of {width} x {height} px, {classes} classes,"
+        require_memory(pixels * (channels + classes * is_whole) * 4, what)
 
     def truth(self, sample: Sample) -> np.ndarray:
         if sample.label is None:
@@ -141,7 +152,7 @@ class _NetworkSession:
         was_training = self._network.training
         self._network.eval()
         try:
-            with paddle.no_grad():
+            with paddle.no_grad(), running_out_told(inputs):
                 logits = _first(self._network(paddle.to_tensor(inputs["x"])))
         finally:
             if was_training:

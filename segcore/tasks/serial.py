@@ -27,7 +27,7 @@ class SerialSession:
     """
 
     def __init__(self, session: InferenceSession, *, survives_fork: bool = True) -> None:
-        self._session = session
+        self.session = session
         self._survives_fork = survives_fork
         self._process = os.getpid()
         self.turn = threading.RLock()
@@ -43,7 +43,7 @@ class SerialSession:
                 'multiprocessing.get_context("spawn")'
             )
         with self.turn:
-            return self._session.run(inputs)
+            return self.session.run(inputs)
 
 
 def _wait_for_all() -> None:

@@ -1,12 +1,9 @@
 """Check that an inference runtime keeps its contract (`segcore.protocols`); for authors of plugins.
 
-With pytest, one test a check:
-
-    @pytest.mark.parametrize("check", runtime_checks(RuntimeSubject("My-Runtime", RUN)), ids=str)
-    def test_my_runtime_conforms(check):
-        check()
-
-RUN is the folder of a run or of an exported model; `untrained_run` makes one.
+def test_my_runtime_conforms(tmp_path):
+run = untrained_run("Some-Model", tmp_path / "run")  # or the folder of one of yours
+for check in runtime_checks(RuntimeSubject("My-Runtime", run)):
+check()
 """
 
 from __future__ import annotations

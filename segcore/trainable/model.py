@@ -24,6 +24,7 @@ from segcore.config.merge import DEFAULT
 from segcore.config.problem import raise_problems
 from segcore.config.resolve import find_problems, merge_sources
 from segcore.config.schema import Component, Config
+from segcore.data.class_names import compare_class_names
 from segcore.data.dataset import open_dataset
 from segcore.data.palette import class_palette
 from segcore.data.sampler import Sampler
@@ -46,7 +47,7 @@ from segcore.trainable.datasets import (
 from segcore.trainable.transforms import Compose
 
 if TYPE_CHECKING:
-    from segcore.inference.source import FoundModel
+    from segcore.inference.source import FileState, FoundModel
     from segcore.protocols import Dataset, InferenceSession, Metric
     from segcore.tasks.task import Task
 
@@ -97,8 +98,10 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class Opened:
-    """A model with its weights, on a device."""
+    """A model with its weights, on a device; `path` is where it was found."""
 
+    path: Path
+    state: FileState
     found: FoundModel
     config: Config
     task: Task
@@ -259,16 +262,33 @@ class TrainableModel:
         from segcore.devices.select import select_device
         from segcore.inference.create import open_session
         from segcore.inference.eager import create_task
-        from segcore.inference.source import find_model
+        from segcore.inference.source import file_state, find_model
 
         found, catalogue = find_model(Path(path)), get_catalogue()
         choice = select_device(self.device, catalogue)
-        _, session = open_session("eager", found.source, choice, catalogue)
+        state = file_state(found.source)
+        _, session = open_session("eager", found.source, found.config, choice, catalogue)
         config = found.source.config or found.config
         names = found.class_names or config.data.class_names
         task = create_task(config, names, found.task)
         self.labels = list(task.class_names)
-        self._model = Opened(found, config, task, session)
+        self._model = Opened(Path(path).absolute(), state, found, config, task, session)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles hold where the weights are, and not what belongs to this process."""
+        model = self._model
+        return {**self.__dict__, "_model": None if model is None else (model.path, model.state)}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Open the same weights anew. Raises RequestError where others have taken their place."""
+        from segcore.inference.source import find_model, require_same_files
+
+        self.__dict__.update(state, _model=None)
+        if state["_model"] is not None:
+            path, files = state["_model"]
+            require_same_files(find_model(path).source, files)
+            self.open(path)
+            self.labels = list(state["labels"])
 
     def _opened(self) -> Opened:
         if self._model is None:
@@ -294,6 +314,9 @@ class TrainableModel:
         asked = {**describe(dataset, "val"), "eval.batch_size": batch_size}
         config = _changed(model.config, asked)
         samples = self._open_dataset(dataset, "val", config)
+        differing = compare_class_names(self.labels, samples.class_names, "the dataset")
+        if differing is not None:
+            log.warning("%s", differing)
         task = type(model.task)(config, samples.class_names, get_catalogue())
         workers = config.train.num_workers
         with evaluation_loader(config, samples, get_catalogue(), workers) as loader:

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import multiprocessing
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -29,6 +30,8 @@ from tests import strongest_colour
 
 RUNTIMES = ("paddle", "eager")
 THREADS = 8
+ROOT = Path(__file__).parents[2]
+CONTROL_LIMIT_S = 120
 SIZES = ((32, 48), (64, 64), (48, 80), (96, 64))
 
 
@@ -145,18 +148,38 @@ WAYS: dict[str, tuple[Callable[..., list[bool]], float]] = {
 }
 
 
-def unlocked(run: Path):
-    """Load a model without the lock around its session."""
+def control(run: Path, count: int) -> int:
+    """Count the answers that are wrong, or fail, without the lock, in a process of its own.
+
+    Two threads in one predictor may well end the process, or keep it from ending: then none counts.
+    """
+    path = os.pathsep.join((str(ROOT), *sys.path))
+    command = [sys.executable, "-m", "tests.campaigns.threads", "--unlocked", str(run)]
+    process = subprocess.Popen(
+        [*command, "--count", str(count)],
+        env={**os.environ, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        said, _ = process.communicate(timeout=CONTROL_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        said, _ = process.communicate()
+    words = said.split()
+    if words[:1] != ["ready"]:
+        raise RuntimeError("the negative control did not begin")
+    return int(words[1]) if len(words) == 2 else count
+
+
+def ask_unlocked(run: Path, count: int) -> int:
+    """Count what is wrong, or fails, on a model without the lock around its session."""
     from segcore import create_model
 
     model = create_model(model_dir=run, device="cpu", runtime="paddle")
-    model.session = model.session._session
-    return model
-
-
-def control(run: Path, count: int) -> int:
-    """Count the answers that are wrong, or fail, without the lock."""
-    model = unlocked(run)
+    assert is_right(model, 0)
+    print("ready", flush=True)
+    model.session = model.session.session
 
     def ask(number: int) -> bool:
         try:
@@ -186,7 +209,12 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--unlocked", type=Path, metavar="RUN", help="the negative control alone")
     options = parser.parse_args()
+    if options.unlocked is not None:
+        print(ask_unlocked(options.unlocked, options.count))
+        sys.stdout.flush()
+        os._exit(0)
     total = wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         run = prepare(Path(folder))

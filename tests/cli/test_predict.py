@@ -75,6 +75,36 @@ def test_target_sizes_are_taken(colour_run, images, tmp_path, capsys, size):
     assert (result["width"], result["height"]) == (30, 20)
 
 
+def test_settings_are_given_as_in_training_and_options_go_first(
+    colour_run, images, tmp_path, capsys
+):
+    settings = ["-o", "eval.sliding={crop: [16, 16]}", "-o", "predict.target_size=24"]
+    assert predict(colour_run, images, *settings, "--target-size", 32, "--json") == 0
+    for result in json.loads(capsys.readouterr().out):
+        assert result["sliding"] == {"crop": [16, 16], "stride": None}
+        assert result["target_size"] == 32
+        assert result["runtime"] == "eager"
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("train.iters=3", "means nothing to predictions, which follows data.accept_truncated_tail"),
+        ("data.ignore_index=254", "data.ignore_index: means nothing"),
+        ("eval.metrics=[{type: SegmentationMetrics}]", "eval.metrics: means nothing"),
+        ("predict.batchsize=3", "predict.batchsize: unknown key"),
+        ("predict.batch_size=0", "predict.batch_size = 0"),
+        ("eval.sliding={crop: [16, 16], stride: [17, 16]}", "leaves gaps"),
+    ],
+)
+def test_settings_that_would_be_ignored_are_refused(
+    colour_run, images, tmp_path, capsys, setting, says
+):
+    assert predict(colour_run, images, "--output", tmp_path / "out", "-o", setting) == 2
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_bad_image_costs_itself_and_the_exit_code(colour_run, images, tmp_path, capsys):
     (images / "bad.png").write_bytes(b"junk")
     assert predict(colour_run, images, "--output", tmp_path / "out", "--batch-size", 4) == 2

@@ -68,6 +68,13 @@ def test_the_smallest_plugin_conforms(project):
     assert project.python("-c", code).stdout == "True []\n"
 
 
+def test_a_runtime_conforms_as_the_guide_checks_it(project):
+    (code,) = re.findall(r"```python\n([^`]*runtime_checks[^`]*)```", GUIDE)
+    project.write(project.folder / "test_runtime.py", code)
+    done = project.python("-m", "pytest", "-q", str(project.folder / "test_runtime.py"))
+    assert "1 passed" in done.stdout, done.stdout
+
+
 @pytest.fixture
 def box_table(tmp_path):
     """The guide's format of datasets, installed, and a dataset in it."""

@@ -249,7 +249,7 @@ def test_classes_in_another_order_than_the_models_are_refused(run, objects, tmp_
         for entry in record:
             entry[key] = 90 - entry[key]
     path.write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"in the order star.*come in the order circle"):
+    with pytest.raises(DataError, match=r"star is 0 here and 3 there.*order of the model: circle"):
         evaluate_model(run, data, device="cpu", num_workers=0)
 
 

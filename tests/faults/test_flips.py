@@ -141,12 +141,13 @@ def test_the_runtime_of_a_stranger_gets_no_damaged_file(ground):
     run = ground.fresh_run()
     catalogue = get_catalogue()
     choice = select_device("cpu", catalogue)
-    source: ModelSource = find_model(run).source
+    found = find_model(run)
+    source: ModelSource = found.source
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(create, "choose_runtime", lambda *_, **__: ("stranger", Stranger()))
         with pytest.raises(AssertionError, match="was given") as given:
-            create.open_session("stranger", source, choice, catalogue)
+            create.open_session("stranger", source, found.config, choice, catalogue)
         assert "model.pdparams" not in str(given.value)  # it asked for a graph only
         halve(run / EXPORT / "inference.pdiparams", ground)
         with pytest.raises(IntegrityError, match=r"inference\.pdiparams"):
-            create.open_session("stranger", source, choice, catalogue)
+            create.open_session("stranger", source, found.config, choice, catalogue)

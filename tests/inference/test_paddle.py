@@ -118,7 +118,7 @@ def test_an_input_that_fails_at_first_does_not_cost_the_fast_settings(graph):
         session.run({"x": noise(1, 5, 8, 8)})
     for each in (session, fresh):
         each.run({"x": noise(1, 3, 8, 8)})
-    assert session._session._attempt == fresh._session._attempt
+    assert session.session._attempt == fresh.session._attempt
 
 
 def test_damaged_weights_are_told(export):

@@ -168,18 +168,5 @@ def test_a_session_that_keeps_nothing_conforms(run, monkeypatch, name):
     check(name, Subject("sound", run))
 
 
-class Unlocked(PaddleInference):
-    """A predictor of Paddle without the lock that segcore puts around it."""
-
-    def load(self, source, device, index):
-        return super().load(source, device, index)._session
-
-
-def test_a_predictor_of_paddle_without_its_lock_is_caught(run, monkeypatch):
-    monkeypatch.setattr(Subject, "engine", lambda self: Unlocked())
-    with pytest.raises(CheckFailed, match="of 48 answers to 8 threads at once on one session"):
-        check("gives_each_thread_its_own_answer", Subject("unlocked", run))
-
-
 def test_own_runtimes_refuse_a_source_without_files():
     assert PaddleInference().refusal(ModelSource())

@@ -1,7 +1,10 @@
 """Models as objects train by the engine, and measure and predict what it trained."""
 
+import copy
 import inspect
 import json
+import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -452,6 +455,38 @@ def test_what_was_trained_before_is_opened(trained, data, tmp_path):
         model = load_model(place, device="cpu")
         assert (model.num_classes, model.labels) == (5, trained.labels)
         assert model.evaluate(data[1])["miou"] == wanted
+
+
+def test_a_copy_and_a_pickle_have_the_weights_and_not_those_that_follow(trained, data, tmp_path):
+    image = picture(32, 32)
+    wanted = trained.predict(image)["score_map"]
+    written = pickle.dumps(trained)
+    for model in (copy.deepcopy(trained), pickle.loads(written)):
+        assert np.array_equal(model.predict(image)["score_map"], wanted)
+        assert model.labels == trained.labels
+    os.utime(tmp_path / "run/best_model/model.pdparams", ns=(1, 1))
+    with pytest.raises(RequestError, match="load it anew"):
+        pickle.loads(written)
+
+
+def test_classes_of_another_order_are_not_measured(trained, data, caplog):
+    class Moved:
+        def __init__(self, dataset, names):
+            self.dataset, self.class_names = dataset, names
+
+        def __getattr__(self, name):
+            return getattr(self.dataset, name)
+
+        def __len__(self):
+            return len(self.dataset)
+
+    config = trained._resolve(trained._own)
+    dataset = trained._open_dataset(data[1], "val", config)
+    names = dataset.class_names
+    with pytest.raises(DataError, match="in another order than the model"):
+        trained.evaluate(Moved(dataset, (*names[1:], names[0])))
+    trained.evaluate(Moved(dataset, (*names[:-1], "hexagon")))
+    assert "hexagon (" in caplog.text
 
 
 def test_an_opened_model_is_trained_anew_as_it_was_made(toys, trained, data, tmp_path):
