@@ -25,10 +25,10 @@ from typing import IO
 from segcore.checkpoint.files import (
     DISK,
     Files,
-    replace_folder,
     storage_errors,
     temporary_name,
 )
+from segcore.checkpoint.ownership import Guard, first_in
 from segcore.errors import WeightsError
 from segcore.filesystem import open_regular
 
@@ -91,16 +91,17 @@ def unpack(
 ) -> None:
     """Unpack the file `archive` into the new folder `target`, as a whole or not at all.
 
-    Raises WeightsError when the archive is damaged or unsafe, StorageError when the files cannot
-    be written.
+    Raises OutputError when `target` holds something, WeightsError when the archive is damaged or
+    unsafe, StorageError when the files cannot be written.
     """
+    Guard().check_folder(target, first_in)
     limits = limits or ArchiveLimits()
     temporary = target.with_name(temporary_name("archive"))
     try:
         with storage_errors(target):
             files.mkdir(temporary)
         _write_members(archive, temporary, limits, files)
-        replace_folder(temporary, target, files)
+        Guard().replace_folder(temporary, target, first_in, files)
     except _Unsafe as error:
         raise WeightsError(f"{archive}: is not unpacked: {error}") from error
     except _DAMAGED as error:

@@ -159,7 +159,7 @@ def _record_of(path: Path) -> Path:
 def _look(path: Path, sha256: str | None) -> CachedFile | None:
     """Find a sound file; one that has changed since it came is removed, or refused offline.
 
-    A file without a record was put there by hand.
+    A file without a record was put there by hand, and is never removed.
     """
     try:
         found = digest_file(path)
@@ -175,10 +175,10 @@ def _look(path: Path, sha256: str | None) -> CachedFile | None:
         recorded = found
     if found == recorded and sha256 in (None, found):
         return CachedFile(path, found)
-    if is_offline():
+    if is_offline() or not os.path.lexists(_record_of(path)):
         raise WeightsError(
-            f"{path}: its sha256 is {found}, and {sha256 or recorded} is expected: it is damaged. "
-            "Replace it, or go online once"
+            f"{path}: its sha256 is {found}, and {sha256 or recorded} is expected: it is damaged, "
+            "or another file that was put there by hand. Replace it, or remove it and go online"
         )
     log.warning("%s: is damaged, and fetched again", path)
     with storage_errors(path):

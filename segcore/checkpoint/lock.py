@@ -28,7 +28,7 @@ from segcore.checkpoint.process import birth, machine
 from segcore.errors import OutputError, RunLockedError
 from segcore.filesystem import read_regular
 
-__all__ = ["Holder", "RunLock", "waiting_lock"]
+__all__ = ["Holder", "RunLock", "is_lock", "waiting_lock"]
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,14 @@ class Holder(BaseModel):
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}, since {self.started}"
+
+
+def is_lock(head: bytes) -> bool:
+    """Say whether a file that begins so is a lock of a run, held or not."""
+    try:
+        return not head or Holder.model_validate_json(head) is not None
+    except ValidationError:
+        return False
 
 
 def _read_holder(path: Path) -> Holder | None:

@@ -43,6 +43,7 @@ __all__ = [
     "all_marked",
     "encode_picture",
     "file_key",
+    "first_in",
     "is_marked",
     "is_unknown",
     "marked",
@@ -118,6 +119,11 @@ def all_marked(mark: str) -> FindStranger:
         return None
 
     return find_stranger
+
+
+def first_in(folder: Path) -> Path | None:
+    """Find a stranger in whatever is in a folder, where only an empty one may be used."""
+    return min(folder.iterdir(), default=None)
 
 
 def read_head(path: Path) -> bytes:

@@ -17,7 +17,6 @@ OLDER_NAMES_OF_BEST = ("best_model.new", "best_model.old")
 
 A user may as well keep a copy under such a name, so it is only ever given back its own.
 """
-_OTHERS = {"run.lock", "run.lock.held", "evaluations.csv"}
 
 
 @dataclass(frozen=True)
@@ -69,9 +68,19 @@ class RunFolder:
     @property
     def own_names(self) -> frozenset[str]:
         """The names in the folder that belong to a training, which nothing else writes."""
-        files = (self.config, self.log, self.history, self.train_result, self.run_id)
-        folders = (self.checkpoints, self.best_model)
-        return frozenset(path.name for path in (*files, *folders)) | _OTHERS
+        files = (self.config, self.log, self.history, self.train_result, self.run_id, self.lock)
+        others = (self.evaluations, self.checkpoints, self.best_model)
+        return frozenset(path.name for path in (*files, *others)) | {f"{self.lock.name}.held"}
+
+    @property
+    def lock(self) -> Path:
+        """What keeps a second training out."""
+        return self.path / "run.lock"
+
+    @property
+    def evaluations(self) -> Path:
+        """The table of scores that the observer CSVLog keeps."""
+        return self.path / "evaluations.csv"
 
     @property
     def run_id(self) -> Path:

@@ -17,7 +17,7 @@ from segcore.checkpoint.files import (
     temporary_name,
     write_atomic,
 )
-from segcore.checkpoint.ownership import Guard
+from segcore.checkpoint.ownership import Guard, first_in
 from segcore.data.paths import inside, printable, read_file
 from segcore.data.replacement import free_backup_suffix
 from segcore.errors import DataError, OutputError
@@ -77,11 +77,7 @@ def check_output(root: Path, output: Path) -> None:
             f"{printable(output)}: and the dataset {printable(root)} lie in each other. Choose a "
             "folder beside it."
         )
-    Guard([root]).check_folder(output, _first_in)
-
-
-def _first_in(folder: Path) -> Path | None:
-    return min(folder.iterdir(), default=None)
+    Guard([root]).check_folder(output, first_in)
 
 
 class CopyTarget:
@@ -114,7 +110,7 @@ class CopyTarget:
         self.put(new, data)
 
     def finish(self) -> None:
-        Guard([self._root]).replace_folder(self._folder, self._output, _first_in, self._files)
+        Guard([self._root]).replace_folder(self._folder, self._output, first_in, self._files)
 
     def abandon(self) -> None:
         with storage_errors(self._output):

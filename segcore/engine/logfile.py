@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,14 @@ from pathlib import Path
 from segcore.errors import OutputError
 from segcore.filesystem import exists, is_file
 
-__all__ = ["logging_to"]
+__all__ = ["is_log", "logging_to"]
+
+_LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ ")
+
+
+def is_log(head: bytes) -> bool:
+    """Say whether a file that begins so is a log of a training, or has nothing in it."""
+    return not head or _LINE.match(head) is not None
 
 
 @contextmanager

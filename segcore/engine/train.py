@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from segcore.checkpoint import pdparams
 from segcore.checkpoint.files import write_atomic
-from segcore.checkpoint.lock import RunLock
+from segcore.checkpoint.lock import RunLock, is_lock
 from segcore.checkpoint.ownership import Guard
 from segcore.checkpoint.runfolder import RunFolder
 from segcore.checkpoint.store import (
@@ -36,7 +36,7 @@ from segcore.devices.framework import require_paddle
 from segcore.devices.select import select_device
 from segcore.engine.evaluate import evaluation_loader
 from segcore.engine.identity import changes_scores, differences, run_identity, unknown_facts
-from segcore.engine.logfile import logging_to
+from segcore.engine.logfile import is_log, logging_to
 from segcore.engine.pretrained import find_start, load_pretrained
 from segcore.engine.provenance import Provenance, thread_counts
 from segcore.engine.result import describe_result
@@ -95,6 +95,7 @@ def train(
     folder = RunFolder(Path(output))
     _require_no_run(folder, unless=resume)
     if not folder.holds_run():
+        _require_no_stranger(folder)
         find_start(config, entry, catalogue)  # a wrong name is better refused before any work
     choice = select_device(device, catalogue)
     with RunLock(folder.path) as lock:
@@ -132,6 +133,17 @@ def _require_no_run(folder: RunFolder, *, unless: bool) -> None:
             f"{folder.path}: holds a run already. Go on with it by --resume, or name another "
             "--output."
         )
+
+
+def _require_no_stranger(folder: RunFolder) -> None:
+    """Raise OutputError for files of others that a new training would write on in.
+
+    A log and a lock may be left from one that ended before it began.
+    """
+    guard = Guard()
+    guard.check_file(folder.log, is_log)
+    guard.check_file(folder.lock, is_lock)
+    guard.check_file(folder.evaluations)
 
 
 def _check_data(

@@ -113,6 +113,6 @@ def encode_palette(label: np.ndarray, colours: np.ndarray) -> bytes:
     palette[255] = (224, 224, 192)  # what Pascal VOC gives to pixels that do not count
     image = Image.fromarray(np.ascontiguousarray(label))  # mode L
     image.putpalette(palette.tobytes())
-    file = BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
+    buffer = BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
