@@ -12,6 +12,8 @@ costs at most what was not yet acknowledged; `recover` sweeps up at the next sta
 from __future__ import annotations
 
 import contextlib
+import itertools
+import logging
 import os
 import re
 import secrets
@@ -45,8 +47,10 @@ from segcore.checkpoint.manifest import (
     read_checkpoint,
     read_manifest,
 )
+from segcore.checkpoint.ownership import EVALUATION_MARK, is_marked, read_head
 from segcore.checkpoint.runfolder import OLDER_NAMES_OF_BEST
 from segcore.errors import CheckpointError, StorageError
+from segcore.filesystem import is_file
 
 __all__ = [
     "BEST",
@@ -58,6 +62,8 @@ __all__ = [
     "read_run_id",
     "write_run_id",
 ]
+
+log = logging.getLogger(__name__)
 
 CHECKPOINTS = "checkpoints"
 BEST = "best_model"
@@ -115,16 +121,47 @@ class CheckpointStore:
         """Make the files `parts`, of the model at `step`, the best model.
 
         `folders` are ready-made folders by name, such as an export as `inference`; they are moved
-        in and digested too. Subfolders of the best model before do not stay, since they belong to
-        other weights. Raises StorageError; the best model is then the one before or the new one.
+        in and digested too. Exports of the best model before do not stay, since they belong to
+        other weights; what a user put beside it is moved to `best_model.bak` first. Raises
+        StorageError; the best model is then the one before or the new one.
         """
         final = self.run_dir / BEST
         with storage_errors(final):
+            self._set_aside(final)
             with self._temporary(self.run_dir, BEST) as folder:
                 self._build(folder, step, parts, folders or {}, info)
                 install_folder(folder, final, self._files)
             self._confirm(final)
         return final
+
+    def _set_aside(self, final: Path) -> None:
+        """Move what is not of a training out of the best model, which is about to go."""
+        try:
+            own = {name.split("/")[0] for name in read_manifest(final, self._files).files}
+        except (CheckpointError, OSError):
+            return  # nobody can say what is whose
+        strangers = [path for path in self._list(final) if not self._is_own(path, own)]
+        if not strangers:
+            return
+        aside = next(path for path in _backups(final) if not os.path.lexists(path))
+        self._files.mkdir(aside)
+        for path in strangers:
+            self._files.replace(path, aside / path.name)
+        self._files.sync(aside)
+        log.warning("%s: a better model comes; what you put there is in %s", final, aside)
+
+    @staticmethod
+    def _is_own(path: Path, names: Collection[str]) -> bool:
+        """Say whether something in a best model is of its `names`, or made from it."""
+        name = path.name
+        return (
+            name in names
+            or name in (MANIFEST, _INFERENCE)
+            or is_leftover(name)
+            or replaced_by(name) is not None
+            or is_file(path / MANIFEST)
+            or (is_file(path) and is_marked(read_head(path), EVALUATION_MARK))
+        )
 
     def steps(self) -> list[int]:
         """List the steps of complete checkpoints, oldest first, ordered by number and not time.
@@ -359,6 +396,11 @@ def new_run_id() -> str:
 def has_best(run_dir: Path) -> bool:
     """Say whether there is a best model, sound or not."""
     return os.path.lexists(place_of(run_dir / BEST))
+
+
+def _backups(path: Path) -> Iterator[Path]:
+    yield path.with_name(f"{path.name}.bak")
+    yield from (path.with_name(f"{path.name}.bak.{number}") for number in itertools.count(1))
 
 
 def open_best(

@@ -108,7 +108,8 @@ def untrained_run(
     model: str, folder: Path, num_classes: int = 3, options: Mapping[str, Any] | None = None
 ) -> Path:
     """Write what a training of `model` leaves into `folder`, with weights as they were drawn."""
-    from segcore.checkpoint.files import write_atomic
+    from segcore.checkpoint.files import make_folders
+    from segcore.checkpoint.ownership import Guard
     from segcore.checkpoint.weights import write_weights
     from segcore.config.render import render_config
     from segcore.config.resolve import resolve_config
@@ -121,8 +122,8 @@ def untrained_run(
     config = resolve_config(model, None, (), settings, catalogue).config
     paddle.seed(0)
     network = catalogue.build_model(catalogue.models.find(model), num_classes, options)
-    (folder / "best_model").mkdir(parents=True)
-    write_atomic(folder / "config.yaml", render_config(config).encode())
+    Guard().write_file(folder / "config.yaml", render_config(config).encode())
+    make_folders(folder / "best_model")
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
     write_weights(folder / "best_model" / "model.pdparams", weights)
     write_export(network, create_task(config, None), folder / "best_model" / "inference")

@@ -33,6 +33,7 @@ OWN_GROUND = {
     "segcore/checkpoint/archive.py": "a new folder, which the guard puts in place",
     "segcore/checkpoint/files.py": "is the seam",
     "segcore/checkpoint/ownership.py": "is the guard",
+    "segcore/checkpoint/pretrained.py": "unpacks into the cache, which is segcore's",
     "segcore/checkpoint/store.py": "the only writer of a run's state, under the run lock",
     "segcore/checkpoint/weights.py": "encodes files of weights for tests and tools that name them",
     "segcore/cli/main.py": "makes the log of a defect under a name that nobody has",

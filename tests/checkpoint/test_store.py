@@ -248,6 +248,20 @@ def test_an_export_added_later_does_not_spoil_the_best_model(store):
     assert open_best(store.run_dir).parts == PARTS
 
 
+def test_what_a_user_put_beside_the_best_model_stays(store):
+    for number in range(2):
+        best = store.promote(number, PARTS)
+        (best / "notes.txt").write_text(f"mine {number}")
+        (best / "evaluate_result.json").write_text('{"written_by": "segcore eval"}')
+        (best / "inference").mkdir()
+        (best / "inference" / "inference.yml").write_text("")
+    store.promote(2, PARTS)
+    assert names_in(best) == ["MANIFEST.json", *sorted(PARTS)]
+    for number, name in enumerate(("best_model.bak", "best_model.bak.1")):
+        assert names_in(store.run_dir / name) == ["notes.txt"]
+        assert (store.run_dir / name / "notes.txt").read_text() == f"mine {number}"
+
+
 def test_no_best_model_and_a_damaged_one_are_told_apart(store):
     with pytest.raises(CheckpointError, match="there is no best model"):
         open_best(store.run_dir)

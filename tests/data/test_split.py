@@ -367,6 +367,23 @@ def test_an_error_at_any_point_loses_no_row_and_the_next_split_heals(tmp_path, l
     assert intact > 10
 
 
+def test_a_list_that_a_user_made_after_a_kill_is_kept(tmp_path):
+    kept = 0
+    for n in range(1, 40):
+        root = make(tmp_path / f"{n}", "abcd", ("train", "val"))
+        status = run_forked(
+            lambda: split_dataset(root, train=50, val=50, files=KillAt(n, "after"))  # noqa: B023
+        )
+        if status != -signal.SIGKILL:
+            break
+        if not (root / "train.txt").exists():
+            (root / "train.txt").write_text("mine\n")
+            finish_list_replacement(root)
+            assert b"mine\n" in text_files(root).values()
+            kept += (root / "train.txt").read_bytes() != b"mine\n"  # the change came to its end
+    assert kept > 2
+
+
 @pytest.mark.parametrize(
     "plan",
     [
