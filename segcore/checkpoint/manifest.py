@@ -28,6 +28,7 @@ from pydantic import (
 
 from segcore.checkpoint.files import DISK, Files, digest_file
 from segcore.errors import CheckpointError
+from segcore.foreign import foreign_errors
 
 __all__ = [
     "MANIFEST",
@@ -167,8 +168,13 @@ def read_any_manifest(folder: Path, files: Files = DISK) -> Manifest | ExportMan
     if path.is_file() and path.stat().st_size > MAX_MANIFEST_BYTES:
         raise CheckpointError(f"{path}: larger than {MAX_MANIFEST_BYTES} bytes; not a manifest")
     data = files.read(path)
-    try:
+
+    def refuse(reason: str) -> CheckpointError:
+        return CheckpointError(f"{path}: damaged, its text is not that of a manifest ({reason})")
+
+    with foreign_errors(refuse):
         content: dict[str, Any] = json.loads(data)
+    try:
         content.pop("digest")
         manifest = _KINDS.validate_python(content)
         intact = manifest.to_bytes() == data

@@ -14,6 +14,7 @@ import numpy as np
 from segcore.checkpoint.bfloat16 import bfloat16_to_float32
 from segcore.checkpoint.pdparams import Array
 from segcore.errors import PackageMissingError, WeightsError
+from segcore.foreign import foreign_errors
 
 __all__ = ["decode_safetensors", "encode_safetensors"]
 
@@ -38,12 +39,14 @@ def _package() -> Any:
 def decode_safetensors(data: bytes, source: str = "weights") -> dict[str, Array]:
     """Read the arrays of a safetensors file, by name. Raises WeightsError, PackageMissingError."""
     package = _package()
-    try:
+
+    def refuse(reason: str) -> WeightsError:
+        return WeightsError(
+            f"{source}: is no sound safetensors file ({reason}). Get it again from its source."
+        )
+
+    with foreign_errors(refuse):
         entries = package.deserialize(data)
-    except package.SafetensorError as error:
-        raise WeightsError(
-            f"{source}: is no sound safetensors file ({error}). Get it again from its source."
-        ) from error
     arrays: dict[str, Array] = {}
     for name, entry in entries:
         kind, shape, content = entry["dtype"], entry["shape"], entry["data"]

@@ -31,7 +31,7 @@ from urllib import request
 from urllib.error import HTTPError, URLError
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-__all__ = ["WebAnswer", "WebError", "WebRules", "is_url", "open_web", "shown_url"]
+__all__ = ["WebAnswer", "WebError", "WebRules", "check_url", "is_url", "open_web", "shown_url"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _REDIRECTIONS = {301, 302, 303, 307, 308}
@@ -235,6 +235,11 @@ def open_web(
             with error:
                 target = _redirected(error, target)
     raise WebError(f"the server redirects more than {rules.max_redirects} times")
+
+
+def check_url(url: str, rules: WebRules | None = None) -> None:
+    """Raise WebError for an address that the rules forbid, without asking anybody."""
+    _checked(url, (rules or WebRules()).schemes)
 
 
 def _checked(url: str, schemes: frozenset[str]) -> SplitResult:

@@ -23,6 +23,7 @@ from segcore.errors import ExhaustedError, SegcoreError
 __all__ = ["main", "run", "segcore_command"]
 
 _DEFECT = SegcoreError.exit_code
+_CV2_NO_MEMORY = -4  # cv::Error::StsNoMem
 _BROKEN_PIPE = 141  # 128 + SIGPIPE, as shells count it
 _TRACE_FRAMES = 4
 _COMPLETE_VARIABLE = "_SEGCORE_COMPLETE"
@@ -81,17 +82,25 @@ def run(arguments: Sequence[str]) -> int:  # noqa: PLR0911  one return for each 
         return 130
     except SegcoreError as error:
         return _fail(error, debug)
-    except MemoryError as error:
-        _trace_if(debug, error)
-        say("segcore: out of memory; use smaller images, crops or batches")
-        return ExhaustedError.exit_code
     # the outermost frame: whatever else arrives here is a defect, and is reported as one
     except Exception as error:  # noqa: BLE001
         if isinstance(error, OSError) and error.errno == errno.EPIPE:
             _forget_stdout()
             return _BROKEN_PIPE
+        if _is_out_of_memory(error):
+            _trace_if(debug, error)
+            say("segcore: out of memory; use smaller images, crops or batches")
+            return ExhaustedError.exit_code
         return _report_defect(error, debug)
     return result if isinstance(result, int) else 0
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Say whether memory ran out, in Python or in OpenCV, which is not imported for that."""
+    is_cv2 = type(error).__module__ == "cv2"
+    return isinstance(error, MemoryError) or (
+        is_cv2 and getattr(error, "code", None) == _CV2_NO_MEMORY
+    )
 
 
 def _invoke(arguments: Sequence[str]) -> object:

@@ -17,6 +17,7 @@ from segcore.config.scalar import resolve_plain
 from segcore.config.seal import is_sealed
 from segcore.errors import ConfigError
 from segcore.filesystem import NotRegularError, open_regular
+from segcore.foreign import foreign_errors
 from segcore.integer_key import is_integer_key
 
 __all__ = [
@@ -155,6 +156,20 @@ class _Reader:
         return value
 
     def _events(self) -> Iterator[_Event]:
+        events = self._parse()
+        while True:
+            with foreign_errors(
+                lambda reason: ConfigError(f"{self._source}: is not YAML: {reason}")
+            ):
+                event = next(events, None)
+            if event is None:
+                return
+            yield event
+
+    def _refusal(self, reason: str) -> ConfigError:
+        return ConfigError(f"{self._source}: is not YAML: {reason}")
+
+    def _parse(self) -> Iterator[_Event]:
         try:
             yield from yaml.parse(self._text, Loader=_LOADER)
         except yaml.MarkedYAMLError as error:

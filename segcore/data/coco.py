@@ -6,7 +6,6 @@ wrong object of a million is neither trained on nor the end of everything.
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import reprlib
@@ -18,6 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from segcore.data.jsontext import parse_json
 from segcore.data.listfile import list_name
 from segcore.data.paths import inside, printable, read_file
 from segcore.errors import DataError
@@ -149,12 +149,7 @@ def load_coco_json(
 ) -> dict[str, Any]:
     """Read a COCO file as plain JSON, sure only to have its three lists. Raises DataError."""
     data = read_file(path, shown, max_bytes)
-    try:
-        content = json.loads(data)
-    except RecursionError:
-        raise DataError(f"{shown}: nests too deeply to be a COCO file.") from None
-    except ValueError as error:
-        raise DataError(f"{shown}: is no JSON ({error}).") from error
+    content = parse_json(data, shown)
     sections = ("images", "annotations", "categories")
     if not isinstance(content, dict) or not all(
         isinstance(content.get(section), list) for section in sections

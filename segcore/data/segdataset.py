@@ -22,7 +22,7 @@ from segcore.data.listfile import ClassList, Row, list_name, read_class_list, re
 from segcore.data.paths import inside, printable, read_file
 from segcore.data.rowfile import RowFiles, check_sizes
 from segcore.errors import DataError, LabelError, ListFileError
-from segcore.filesystem import exists, is_file, is_folder
+from segcore.filesystem import exists, is_file, is_folder, real_path
 from segcore.tasks.sample import Sample
 
 if TYPE_CHECKING:
@@ -234,7 +234,8 @@ class SegDataset:
         own: set[str] | None = None
         for split in _SPLITS:
             other = list_file(self.root, split, self.config)
-            is_own = split == self.split or not is_file(other) or other.samefile(self._list)
+            is_same = is_file(other) and real_path(other) == real_path(self._list)
+            is_own = split == self.split or is_same or not is_file(other)
             if is_own:
                 continue
             own = own if own is not None else {self._files.path(row.image) for row in self._rows}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from segcore.checkpoint.cache import OFFLINE_VARIABLE, is_offline
-from segcore.checkpoint.web import WebError, WebRules, open_web, shown_url
+from segcore.checkpoint.web import WebError, WebRules, check_url, open_web, shown_url
 from segcore.errors import DataError, OfflineError
 
 __all__ = ["fetch_image"]
@@ -20,6 +20,10 @@ def fetch_image(url: str, *, rules: WebRules = _RULES, max_bytes: int = _MAX_BYT
     time, answers with a fault, sends more than `max_bytes`, or less than it announced.
     """
     shown = shown_url(url)
+    try:
+        check_url(url, rules)
+    except WebError as error:
+        raise DataError(f"{shown}: cannot be fetched: {error}") from error
     if is_offline():
         raise OfflineError(f"{shown}: nothing is fetched (--offline or {OFFLINE_VARIABLE})")
     data = bytearray()

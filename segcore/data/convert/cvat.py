@@ -25,6 +25,7 @@ from segcore.data.convert.source import (
 from segcore.data.paths import printable, read_file
 from segcore.errors import DataError
 from segcore.filesystem import is_file
+from segcore.foreign import foreign_errors
 
 __all__ = ["CvatConverter"]
 
@@ -189,10 +190,9 @@ def _read_xml(root: Path) -> _Handler:
     parser.CharacterDataHandler = handler.text
     parser.StartDoctypeDeclHandler = handler.refuse
     parser.EntityDeclHandler = handler.refuse
-    try:
-        parser.Parse(read_file(path, _FILE, _MAX_BYTES), True)
-    except (expat.ExpatError, ValueError, LookupError) as error:
-        raise DataError(f"{_FILE}: is no XML ({error}).") from error
+    data = read_file(path, _FILE, _MAX_BYTES)
+    with foreign_errors(lambda reason: DataError(f"{_FILE}: is no XML ({reason}).")):
+        parser.Parse(data, True)
     return handler
 
 

@@ -11,7 +11,6 @@ make holes. LabelMe itself has no rule for that.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +39,7 @@ from segcore.data.label import decode_label
 from segcore.data.paths import printable, read_file
 from segcore.errors import DataError
 from segcore.filesystem import is_file
+from segcore.foreign import foreign_errors
 from segcore.integer_key import is_integer_key
 
 __all__ = ["LabelMe"]
@@ -291,10 +291,8 @@ def _check_size(content: Mapping[str, Any], width: int, height: int) -> None:
 
 
 def _decode_base64(text: str, what: str) -> bytes:
-    try:
+    with foreign_errors(lambda reason: DataError(f"{what} is damaged or cut off ({reason})")):
         return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise DataError(f"{what} is damaged or cut off ({error})") from error
 
 
 def _draw_shape(shape: Any, canvas: Canvas, options: LabelMe) -> list[_Drawn]:

@@ -29,7 +29,7 @@ from segcore.errors import (
     RequestError,
     SegcoreError,
 )
-from segcore.filesystem import is_folder, real_path
+from segcore.filesystem import is_folder, list_names, real_path
 
 if TYPE_CHECKING:
     from segcore.discovery.catalogue import Catalogue, Entry
@@ -213,7 +213,7 @@ def _check_places(root: Path, output: Path, *, force: bool) -> None:
             f"{printable(output)}: holds the dataset that is converted, among whose files its own "
             "could come to lie. Name a folder beside it."
         )
-    if not force and is_folder(output) and any(output.iterdir()):
+    if not force and is_folder(output) and list_names(output):
         raise OutputError(
             f"{printable(output)}: is not empty. Name another folder, or add --force to replace "
             "the files of an earlier conversion."

@@ -15,6 +15,7 @@ import numpy as np
 from segcore.config.schema import DataConfig
 from segcore.data.decode import check_image
 from segcore.data.header import read_header
+from segcore.data.jsontext import parse_json
 from segcore.data.label import decode_label
 from segcore.data.paths import inside, printable, read_file
 from segcore.errors import DataError, LabelError
@@ -115,16 +116,15 @@ def read_json(root: Path, name: str, encoding: str | None = None) -> Any:
     path, shown = find_inside(root, name), printable(name)
     data = read_file(path, shown, _MAX_JSON_BYTES)
     try:
-        return json.loads(data if encoding is None else data.decode(encoding))
+        text = data.decode(encoding or json.detect_encoding(data))
+    except LookupError as error:
+        raise DataError(f"from.encoding={encoding}: there is no such encoding.") from error
     except UnicodeDecodeError as error:
         raise DataError(
             f"{shown}: is not in {encoding or 'a Unicode encoding'}. Give the encoding that it was "
             "saved in, such as -o from.encoding=gbk."
         ) from error
-    except RecursionError:
-        raise DataError(f"{shown}: nests too deeply.") from None
-    except ValueError as error:
-        raise DataError(f"{shown}: is no JSON ({error}).") from error
+    return parse_json(text, shown)
 
 
 def shown_value(value: Any) -> str:

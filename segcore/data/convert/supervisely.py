@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,7 +28,8 @@ from segcore.data.convert.source import (
 from segcore.data.header import read_header
 from segcore.data.paths import printable
 from segcore.errors import DataError, ImageError
-from segcore.filesystem import is_file
+from segcore.filesystem import is_file, is_folder, list_names
+from segcore.foreign import foreign_errors
 
 __all__ = ["SuperviselyConverter"]
 
@@ -50,7 +50,9 @@ class SuperviselyConverter(BaseModel):
 
     def detects(self, root: Path) -> bool:
         """Say whether `root` has a `meta.json` and annotations."""
-        return is_file(root / "meta.json") and any(root.glob("*/ann"))
+        return is_file(root / "meta.json") and any(
+            is_folder(root / name / "ann") for name in list_names(root)
+        )
 
     def read(self, root: Path) -> SuperviselySource:
         """Read the classes and find the images. Raises DataError."""
@@ -160,14 +162,15 @@ def _place_bitmap(bitmap: Any, canvas: Canvas) -> Placed:
     if not isinstance(bitmap, dict):
         raise UnusableShape("a bitmap without data")
     origin = canvas.read_points([bitmap.get("origin")])
-    try:
+    with foreign_errors(lambda _: UnusableShape("a bitmap that cannot be decoded")):
         packed = base64.b64decode(bitmap.get("data") or "", validate=True)
         unpacker = zlib.decompressobj()
         # as much as an uncompressed picture of the image's size takes
         most = min(_MAX_BITMAP_BYTES, 4 * canvas.width * canvas.height + _BITMAP_HEAD_BYTES)
         data = unpacker.decompress(packed, most)
+    try:
         header = read_header(data, "a bitmap")
-    except (binascii.Error, TypeError, ValueError, zlib.error, ImageError) as error:
+    except ImageError as error:
         raise UnusableShape("a bitmap that cannot be decoded") from error
     if header.format != "PNG":
         raise UnusableShape("a bitmap that is no PNG")
@@ -177,7 +180,8 @@ def _place_bitmap(bitmap: Any, canvas: Canvas) -> Placed:
         raise UnusableShape("a bitmap larger than its image")
     import cv2
 
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    with foreign_errors(lambda _: UnusableShape("a bitmap that cannot be decoded")):
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if picture is None:
         raise UnusableShape("a bitmap that cannot be decoded")
     if picture.ndim == 3:
