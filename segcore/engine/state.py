@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from segcore.errors import CheckpointError
+from segcore.foreign import foreign_errors
 
 __all__ = ["TrainState"]
 
@@ -44,8 +47,13 @@ class TrainState:
     @classmethod
     def from_json(cls, data: bytes) -> TrainState:
         """Read what `to_json` of this version or an older one wrote. Raises CheckpointError."""
-        try:
+
+        def refuse(reason: str) -> CheckpointError:
+            return CheckpointError(f"state.json of the checkpoint is unreadable: {reason}")
+
+        with foreign_errors(refuse):
             values = json.loads(data)
+        try:
             if not isinstance(values, dict):
                 raise ValueError("it is no object")
             version = values.pop("version", 1)
@@ -56,9 +64,12 @@ class TrainState:
             later = set().union(*(names for added, names in _ADDED.items() if added > version))
             if set(values) != {f.name for f in fields(cls)} - later:
                 raise ValueError("its keys are not those of this version of segcore")
-            return cls(**values)
+            return TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise refuse(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
         except ValueError as error:
-            raise CheckpointError(f"state.json of the checkpoint is unreadable: {error}") from error
+            raise refuse(str(error)) from error
 
     def add_losses(self, losses: Mapping[str, float]) -> None:
         """Take the losses of one step into the window."""
