@@ -66,7 +66,7 @@ class Files:
         """
         if is_leftover(path.name):
             if path.parent not in _swept:
-                self._sweep(path.parent)
+                self.sweep(path.parent)
             _unfinished.add(path)
         wanted = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         return os.open(path, wanted | flags, 0o666)
@@ -104,7 +104,7 @@ class Files:
     def mkdir(self, path: Path) -> None:
         """Create a folder, which must not exist already."""
         if is_leftover(path.name):
-            self._sweep(path.parent)
+            self.sweep(path.parent)
             _unfinished.add(path)
         path.mkdir()
 
@@ -164,7 +164,7 @@ class Files:
                 self.sync_tree(path / name)
         self.sync(path)
 
-    def _sweep(self, folder: Path) -> None:
+    def sweep(self, folder: Path) -> None:
         """Remove from `folder` what processes that are dead by now left unfinished."""
         _swept.add(folder)
         with contextlib.suppress(OSError), os.scandir(folder) as entries:

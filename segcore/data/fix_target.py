@@ -126,6 +126,10 @@ class InPlaceTarget:
     def __init__(self, root: Path, files: Files) -> None:
         self._root = root
         self._files = files
+        for earlier in root.glob("fix.bak*"):
+            # a repair that was killed while it kept a file left half of one there
+            for folder, _, _ in os.walk(earlier):
+                files.sweep(Path(folder))
         self._backup = root / f"fix{free_backup_suffix(root, ['fix'])}"
         self._obsolete: list[Path] = []
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,11 +136,18 @@ def check_plugin(name_or_path: str, timeout_s: float = TIME_LIMIT_S) -> list[Rep
     """
     found, _ = locate_plugins(name_or_path)
     labels = ", ".join(plugin.label for plugin in found)
-    command = [sys.executable, "-m", "segcore.discovery.check", name_or_path]
+    # the child ends when our end of the pipe is closed, which the system does if nobody else can
+    theirs, ours = os.pipe()
+    command = [sys.executable, "-m", "segcore.discovery.check", name_or_path, str(theirs)]
     try:
-        child = subprocess.run(command, capture_output=True, timeout=timeout_s, check=False)
+        child = subprocess.run(
+            command, capture_output=True, timeout=timeout_s, check=False, pass_fds=(theirs,)
+        )
     except subprocess.TimeoutExpired:
         return [Report(labels, (f"did not come back within {timeout_s:g} s",))]
+    finally:
+        os.close(theirs)
+        os.close(ours)
     if not child.stdout:
         said = one_line(child.stderr.decode("utf-8", "backslashreplace")[-300:])
         ended = f"ended the process with code {child.returncode}"
@@ -228,7 +237,16 @@ def _clashes(plugin: Plugin) -> list[str]:
     return [] if clash is None else [clash]
 
 
-def _main(name_or_path: str) -> None:
+def _end_with_parent(connection: int) -> None:
+    """Wait until the parent is gone, and end this process whatever the plugin is doing."""
+    poll = select.poll()
+    poll.register(connection, 0)  # hang-ups are reported even so
+    poll.poll()
+    os._exit(1)
+
+
+def _main(name_or_path: str, connection: int) -> None:
+    threading.Thread(target=_end_with_parent, args=(connection,), daemon=True).start()
     # the answer keeps the real stdout; what a plugin prints, from C code too, goes to stderr
     descriptor = os.dup(1)
     os.dup2(2, 1)
@@ -240,4 +258,4 @@ def _main(name_or_path: str) -> None:
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    _main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,209 @@
+"""INT, TERM and HUP at random moments of every command, from the start of its process on.
+
+    python -m tests.campaigns.signals --count 100    signals a command
+
+Each must end the process within three seconds with its code and one line, or, where a training
+saves its state, with the line that says so; nothing half written is found, no child lives on, and
+the command, given again, succeeds and leaves nothing over. Negative control: a command that
+answers no signal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.campaigns.commands import COMMANDS, READERS, Bench, Command
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LIMIT_S = 3.0
+LINE = re.compile(r"segcore: stopped by (SIGINT|SIGTERM|SIGHUP)( after step \d+; .*)?$")
+DEAF = (
+    "import signal, sys\n"
+    "from segcore.cli.main import main\n"
+    "for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):\n"
+    "    signal.signal(getattr(signal, name), lambda *_: None)\n"
+    "main()"
+)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a process ended after a signal."""
+
+    signum: signal.Signals
+    code: int
+    seconds: float
+    out: str
+    err: str
+    was_ours: bool
+    orphans: tuple[int, ...]
+
+
+def interrupt(
+    bench: Bench, command: Command, signum: signal.Signals, delay_s: float, start: tuple[str, ...]
+) -> Ending:
+    """Start `command`, send the signal after `delay_s`, and say how it ended."""
+    bench.begin()
+    child = subprocess.Popen(
+        [sys.executable, *start, *command.arguments],
+        cwd=bench.work,
+        env={**bench.site.environment(), "TMPDIR": str(bench.temporary)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(delay_s)
+    children = _children(child.pid)
+    was_ours = _answers(child.pid, signum)
+    begun = time.monotonic()
+    child.send_signal(signum)
+    try:
+        out, err = child.communicate(timeout=10 * LIMIT_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        out, err = child.communicate()
+    seconds = time.monotonic() - begun
+    deadline = time.monotonic() + LIMIT_S
+    while any(map(_is_alive, children)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    orphans = tuple(filter(_is_alive, children))
+    return Ending(signum, child.returncode, seconds, out, err, was_ours, orphans)
+
+
+def faults_of(bench: Bench, command: Command, ending: Ending) -> Iterator[str]:
+    """Say what is wrong with an ending, and with what it left."""
+    if ending.code == 0:
+        pass  # the work was done before
+    elif ending.was_ours or ending.code > 0:
+        if ending.code != 128 + ending.signum:
+            yield f"ends with {ending.code}: {ending.err[-300:]}"
+        lines = [line for line in ending.err.splitlines() if line]
+        last = LINE.match(lines[-1]) if lines else None
+        if last is None or last[1] != ending.signum.name:
+            yield f"does not say what stopped it: {ending.err[-300:]!r}"
+        if sum(LINE.match(line) is not None for line in lines) > 1:
+            yield f"says it twice: {ending.err[-300:]!r}"
+    if ending.seconds > LIMIT_S:
+        yield f"took {ending.seconds:.1f} s"
+    if "Traceback" in ending.err:
+        yield f"shows a trace: {ending.err[-300:]}"
+    if "--json" in command.arguments and ending.out and not _is_json(ending.out):
+        yield f"half of JSON: ...{ending.out[-60:]!r}"
+    if ending.orphans:
+        yield f"children live on: {ending.orphans}"
+    yield from (f"left in TMPDIR: {name}" for name in os.listdir(bench.temporary))
+    if command.writes:
+        yield from bench.faults_after(command)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(OSError):
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    return []
+
+
+def _is_alive(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
+def _answers(pid: int, signum: signal.Signals) -> bool:
+    """Say whether segcore answers the signal by now; before, it is Python that begins."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                # Python itself catches INT, and nothing else, so the others tell
+                return bool(int(line.split()[1], 16) >> (signal.SIGHUP - 1) & 1)
+    return False
+
+
+def run_campaign(
+    bench: Bench,
+    command: Command,
+    count: int,
+    rng: random.Random,
+    start: tuple[str, ...] = ("-m", "segcore"),
+) -> tuple[Counter[str], list[str]]:
+    """Send `count` signals to `command`; give how they ended, and the faults."""
+    usual_s = _usual_seconds(bench, command)
+    seen: Counter[str] = Counter()
+    faults: list[str] = []
+    for number in range(count):
+        delay_s = rng.uniform(0, usual_s)
+        ending = interrupt(bench, command, SIGNALS[number % 3], delay_s, start)
+        before = not ending.was_ours and ending.code != 0
+        seen["finished" if ending.code == 0 else "before" if before else "stopped"] += 1
+        if before:
+            continue  # Python had not come to our first line
+        where = f"{command.name}, {ending.signum.name} after {delay_s:.2f} s"
+        faults += [f"{where}: {fault}" for fault in faults_of(bench, command, ending)]
+    return seen, faults
+
+
+def _usual_seconds(bench: Bench, command: Command) -> float:
+    bench.begin()
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "segcore", *command.arguments],
+        cwd=bench.work,
+        env=bench.site.environment(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stderr  # doctor and checks may say no
+    return time.monotonic() - begun
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=100, help="signals a command")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", help="names of commands, with commas")
+    options = parser.parse_args()
+    only = options.only.split(",") if options.only else None
+    commands = [c for c in (*READERS, *COMMANDS) if only is None or c.name in only]
+    rng, total, faulty = random.Random(options.seed), Counter[str](), 0
+    with tempfile.TemporaryDirectory(prefix="segcore-signals-") as folder:
+        bench = Bench(Path(folder) / "bench")
+        for command in commands:
+            seen, faults = run_campaign(bench, command, options.count, rng)
+            total, faulty = total + seen, faulty + len(faults)
+            print(f"{command.name}: {dict(seen)}, {len(faults)} faults", *faults[:8], sep="\n  ",
+                  flush=True)  # fmt: skip
+        few = min(options.count, 9)
+        _, caught = run_campaign(bench, READERS[4], few, rng, ("-c", DEAF))
+    print(
+        f"{options.count} signals to each of {len(commands)} commands: {total['stopped']} stopped, "
+        f"{total['finished']} too late, {total['before']} before our first line, {faulty} faults; "
+        f"negative control: {len(caught)} faults in {few} signals to a command that answers none"
+    )
+    return int(faulty > 0 or not caught)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
