@@ -23,6 +23,8 @@ from segcore.checkpoint.files import (
     DISK,
     Files,
     Part,
+    is_abandoned,
+    is_leftover,
     make_folders,
     replace_folder,
     write_atomic,
@@ -122,8 +124,12 @@ def all_marked(mark: str) -> FindStranger:
 
 
 def first_in(folder: Path) -> Path | None:
-    """Find a stranger in whatever is in a folder, where only an empty one may be used."""
-    return min(folder.iterdir(), default=None)
+    """Find a stranger in whatever is in a folder, where only an empty one may be used.
+
+    What dead processes left unfinished does not count, since it is removed by the next command.
+    """
+    used = (p for p in folder.iterdir() if not (is_leftover(p.name) and is_abandoned(p.name)))
+    return min(used, default=None)
 
 
 def read_head(path: Path) -> bytes:

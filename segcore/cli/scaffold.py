@@ -7,8 +7,8 @@ from pathlib import Path
 from string import Template
 
 from segcore import __version__
-from segcore.checkpoint.files import prepare_output
-from segcore.checkpoint.ownership import Guard
+from segcore.checkpoint.files import DISK, make_folders, storage_errors, temporary_name
+from segcore.checkpoint.ownership import Guard, first_in
 from segcore.errors import OutputError, RequestError
 from segcore.filesystem import exists
 
@@ -41,11 +41,18 @@ def write_plugin(name: str, parent: Path) -> Path:
     folder = parent / values["distribution"]
     if exists(folder) or folder.is_symlink():
         raise OutputError(f"{folder} is there already; remove it, or choose another --output")
-    prepare_output(folder)
     guard = Guard()
-    for template in sorted(_TEMPLATES.rglob("*.template")):
-        relative = template.relative_to(_TEMPLATES).with_suffix("")
-        target = folder / Template(str(relative)).substitute(values)
-        text = Template(template.read_text(encoding="utf-8")).substitute(values)
-        guard.write_file(target, text.encode("utf-8"))
+    make_folders(parent)
+    unfinished = parent / temporary_name("plugin")
+    with storage_errors(folder):
+        DISK.mkdir(unfinished)
+    try:
+        for template in sorted(_TEMPLATES.rglob("*.template")):
+            relative = template.relative_to(_TEMPLATES).with_suffix("")
+            target = unfinished / Template(str(relative)).substitute(values)
+            text = Template(template.read_text(encoding="utf-8")).substitute(values)
+            guard.write_file(target, text.encode("utf-8"))
+        guard.replace_folder(unfinished, folder, first_in)
+    finally:
+        DISK.remove_tree(unfinished)
     return folder

@@ -13,9 +13,9 @@ import numpy as np
 
 from segcore.checkpoint.files import prepare_output
 from segcore.checkpoint.ownership import Guard
+from segcore.checkpoint.unfinished import filling, is_free, is_unfinished
 from segcore.data.listfile import format_row
 from segcore.errors import OutputError, RequestError
-from segcore.filesystem import is_folder
 from segcore.tasks.rle import encode_mask, rle_area, rle_box, rle_json
 
 __all__ = ["KINDS", "Kind", "draw_dataset", "draw_sample"]
@@ -79,15 +79,18 @@ def draw_dataset(
         raise RequestError(
             f"{images} images of {size} px: a dataset needs 2 images or more, of 32 to 8192 px."
         )
-    if not force and is_folder(root) and any(root.iterdir()):
+    goes_on = is_unfinished(root)
+    if not (force or goes_on or is_free(root)):
         raise OutputError(f"{root}: is not empty. Name another folder, or add --force.")
-    guard = Guard(force=force)
-    for folder in ("images", "annotations"):
-        prepare_output(root / folder)
-    if kind == "instances":
-        _draw_instances(root, images, size=size, seed=seed, progress=progress, guard=guard)
-    else:
-        _draw_labels(root, kind, images, size=size, seed=seed, progress=progress, guard=guard)
+    guard = Guard(force=force or goes_on)
+    prepare_output(root)
+    with filling(root):
+        for folder in ("images", "annotations"):
+            prepare_output(root / folder)
+        if kind == "instances":
+            _draw_instances(root, images, size=size, seed=seed, progress=progress, guard=guard)
+        else:
+            _draw_labels(root, kind, images, size=size, seed=seed, progress=progress, guard=guard)
     return root
 
 

@@ -163,7 +163,7 @@ def usual_seconds(bench: Bench, command: Command) -> float:
 
 def write_in_place() -> None:
     """Negative control: write files under their own names."""
-    import segcore.data.demo as demo
+    from segcore.data import demo
 
     def in_place(path: Path, data: bytes, *_: Any) -> None:
         with Path(path).open("wb", buffering=0) as file:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import random
 import re
 import signal
@@ -107,7 +106,7 @@ def faults_of(bench: Bench, command: Command, ending: Ending) -> Iterator[str]:
         yield f"half of JSON: ...{ending.out[-60:]!r}"
     if ending.orphans:
         yield f"children live on: {ending.orphans}"
-    yield from (f"left in TMPDIR: {name}" for name in os.listdir(bench.temporary))
+    yield from (f"left in TMPDIR: {name}" for name in bench.temporary.iterdir())
     if command.writes:
         yield from bench.faults_after(command)
 

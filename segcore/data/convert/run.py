@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from segcore.annotation import AnnotatedDataset, AnnotatedImage, Converter, Note
 from segcore.checkpoint.files import prepare_output
 from segcore.checkpoint.ownership import Guard, marked_by
+from segcore.checkpoint.unfinished import filling, is_free, is_unfinished
 from segcore.data.convert.classes import is_writable, plan_classes
 from segcore.data.convert.image import Overlap, PlannedImage, class_lookup
 from segcore.data.convert.report import REPORT_MARK, Conversion
@@ -29,7 +30,7 @@ from segcore.errors import (
     RequestError,
     SegcoreError,
 )
-from segcore.filesystem import is_folder, list_names, real_path
+from segcore.filesystem import is_folder, real_path
 
 if TYPE_CHECKING:
     from segcore.discovery.catalogue import Catalogue, Entry
@@ -91,28 +92,29 @@ def convert_dataset(
     _check_names(dataset.names)
     lookup = class_lookup(dataset.classes.names, table)
     prepare_output(folder)
-    with _boundary(writing, f"writing {folder}"):
-        writer = writer_of.write(folder, table.classes)
-    for index in progress(range(len(dataset.names))):
-        name = dataset.names[index]
-        try:
-            with _boundary(reading, f"reading {name}"):
-                image, suffix = _load(dataset, index)
-            planned = PlannedImage(name, suffix, image, table, lookup=lookup, overlap=overlap)
-            with _boundary(writing, f"writing {name}"):
-                notes = (*image.notes, *writer.add(planned))
-        except DataError as error:
-            report.count_notes([Note("skipped", "image", str(error))], name)
-            continue
-        report.count_notes(notes, name)
-        report.count_image(planned, _labels(planned, image, table.index))
-    if not report.written:
-        reasons = "; ".join(line for line in list(report.lines())[2:5])
-        raise DataError(f"{printable(root)}: no image can be used. {reasons or 'It is empty.'}")
-    data = (json.dumps(report.as_json(), indent=2) + "\n").encode()
-    guard.write_file(folder / REPORT_NAME, data, marked_by(REPORT_MARK))
-    with _boundary(writing, f"writing {folder}"):
-        writer.finish()
+    with filling(folder):
+        with _boundary(writing, f"writing {folder}"):
+            writer = writer_of.write(folder, table.classes)
+        for index in progress(range(len(dataset.names))):
+            name = dataset.names[index]
+            try:
+                with _boundary(reading, f"reading {name}"):
+                    image, suffix = _load(dataset, index)
+                planned = PlannedImage(name, suffix, image, table, lookup=lookup, overlap=overlap)
+                with _boundary(writing, f"writing {name}"):
+                    notes = (*image.notes, *writer.add(planned))
+            except DataError as error:
+                report.count_notes([Note("skipped", "image", str(error))], name)
+                continue
+            report.count_notes(notes, name)
+            report.count_image(planned, _labels(planned, image, table.index))
+        if not report.written:
+            reasons = "; ".join(line for line in list(report.lines())[2:5])
+            raise DataError(f"{printable(root)}: no image can be used. {reasons or 'It is empty.'}")
+        data = (json.dumps(report.as_json(), indent=2) + "\n").encode()
+        guard.write_file(folder / REPORT_NAME, data, marked_by(REPORT_MARK))
+        with _boundary(writing, f"writing {folder}"):
+            writer.finish()
     return report
 
 
@@ -213,7 +215,7 @@ def _check_places(root: Path, output: Path, *, force: bool) -> None:
             f"{printable(output)}: holds the dataset that is converted, among whose files its own "
             "could come to lie. Name a folder beside it."
         )
-    if not force and is_folder(output) and list_names(output):
+    if not (force or is_free(output) or is_unfinished(output)):
         raise OutputError(
             f"{printable(output)}: is not empty. Name another folder, or add --force to replace "
             "the files of an earlier conversion."

@@ -1,0 +1,53 @@
+"""A folder that a command fills in place carries a note that says so, until all of it is there.
+
+A command that was killed is given again; what it left then stands in nobody's way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from segcore.checkpoint.files import (
+    DISK,
+    Files,
+    is_abandoned,
+    storage_errors,
+    temporary_name,
+)
+from segcore.checkpoint.ownership import first_in
+
+__all__ = ["filling", "is_free", "is_unfinished"]
+
+_NOTE = re.compile(r"\.unfinished-folder-\d+-[0-9a-f]{24}\Z")
+
+
+@contextmanager
+def filling(folder: Path, files: Files = DISK) -> Iterator[None]:
+    """Keep a note in `folder` while the block fills it, and leave it there if that fails.
+
+    Raises StorageError.
+    """
+    note = folder / temporary_name("folder", "unfinished")
+    with storage_errors(folder):
+        files.write_file(note, b"A command of segcore that fills this folder did not end yet.\n")
+    yield
+    with storage_errors(folder):
+        for name in files.listdir(folder):
+            if name == note.name or (_NOTE.match(name) and is_abandoned(name)):
+                files.unlink(folder / name)
+
+
+def is_unfinished(folder: Path, files: Files = DISK) -> bool:
+    """Say whether a command that filled `folder` was cut short, and nobody goes on with it."""
+    with storage_errors(folder):
+        names = files.listdir(folder) if folder.is_dir() else []
+    return any(_NOTE.match(name) and is_abandoned(name) for name in names)
+
+
+def is_free(folder: Path) -> bool:
+    """Say whether `folder` is missing, or there is nothing in it as `first_in` sees it."""
+    with storage_errors(folder):
+        return not folder.is_dir() or first_in(folder) is None
