@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,6 +47,9 @@ _PICTURES = {".jpg", ".jpeg", ".png"}
 _ARRAY = re.compile(r"array \d+\Z")
 _sources: dict[int, int] = {}
 """Hashes of which image's results this process wrote under which name, as there may be millions."""
+_numbered: set[str] = set()
+"""The names that arrays got in this process, written or not."""
+_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ class Result(ABC):
         if target.suffix.lower() in _PICTURES and not is_folder(target):
             data = self.encode_picture(target.suffix.lower())
             return [guard.write_file(target, data, marked_by(OVERLAY_MARK))]
-        stem, known = self._stem_in(target), self.recognisers()
+        stem, known = self._stem_in(target, force=force), self.recognisers()
         files = {target / f"{stem}{end}": (end, data) for end, data in self.pictures().items()}
         for file, (end, _) in files.items():
             guard.check_file(file, known.get(end, is_unknown))
@@ -136,7 +140,8 @@ class Result(ABC):
         guard, is_ours = Guard([self.source], force=force), marked_by(RESULT_MARK)
         if target.suffix.lower() == ".json" and not is_folder(target):
             return guard.write_file(target, data, is_ours)
-        file = guard.write_file(target / f"{self._stem_in(target)}.json", data, is_ours)
+        stem = self._stem_in(target, force=force)
+        file = guard.write_file(target / f"{stem}.json", data, is_ours)
         self._claim(target)
         return file
 
@@ -146,34 +151,43 @@ class Result(ABC):
         ends = {end: marked_by(mark) for end, mark in cls.picture_marks.items()}
         return {**ends, ".json": marked_by(RESULT_MARK)}
 
-    def _stem_in(self, folder: Path) -> str:
+    def _stem_in(self, folder: Path, *, force: bool) -> str:
         """Give the name of this result in `folder`, which is that of no other result there."""
-        if not _ARRAY.match(self.source):
-            key, source = self._identity(folder)
-            if _sources.get(key, source) != source:
-                raise OutputError(
-                    f"{folder / self.name}: another image of that name has its results there, and "
-                    f"those of {self.source} would replace them. Save these to another folder, or "
-                    "give the path of the file. Nothing was written."
-                )
-            return self.name
         place = os.path.realpath(folder)
-        if place not in self._stems:
-            number, ends = int(self.name.rpartition("_")[2]), self.recognisers()
-            while any(os.path.lexists(f"{place}/{array_name(number)}{end}") for end in ends):
-                number += 1
-            self._stems[place] = array_name(number)
-        return self._stems[place]
+        if _ARRAY.match(self.source):
+            return self._number_in(place)
+        key, source = self._identity(place)
+        is_taken = _sources.get(key, source) != source and self._exists(f"{place}/{self.name}")
+        if is_taken and not force:
+            raise OutputError(
+                f"{folder / self.name}: another image of that name has its results there, and "
+                f"those of {self.source} would replace them. Save these to another folder, give "
+                "the path of the file, or replace them with force=True. Nothing was written."
+            )
+        return self.name
+
+    def _number_in(self, place: str) -> str:
+        """Give the name of an array in the folder `place`: the next that nobody has."""
+        with _lock:
+            if place not in self._stems:
+                number = int(self.name.rpartition("_")[2])
+                while (name := f"{place}/{array_name(number)}") in _numbered or self._exists(name):
+                    number += 1
+                _numbered.add(name)
+                self._stems[place] = array_name(number)
+            return self._stems[place]
+
+    def _exists(self, stem: str) -> bool:
+        return any(os.path.lexists(f"{stem}{end}") for end in self.recognisers())
 
     def _claim(self, folder: Path) -> None:
         """Remember that the name of this result is taken in `folder`."""
         if not _ARRAY.match(self.source):
-            key, source = self._identity(folder)
+            key, source = self._identity(os.path.realpath(folder))
             _sources[key] = source
 
-    def _identity(self, folder: Path) -> tuple[int, int]:
-        """Give numbers for the place of this result in `folder`, and for its image."""
-        place = os.path.realpath(folder)
+    def _identity(self, place: str) -> tuple[int, int]:
+        """Give numbers for this result in the folder `place`, and for its image."""
         return hash((place, file_key(self.name))), hash(os.path.realpath(self.source))
 
     @cached_property

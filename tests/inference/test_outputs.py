@@ -1,7 +1,9 @@
 """Results have names of their own, and replace nothing but earlier results of the same kind."""
 
 import json
+import shutil
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -134,11 +136,14 @@ def test_files_of_strangers_stay_unless_forced(make_result, tmp_path):
 def test_images_of_one_name_do_not_share_a_folder(make_result, tmp_path):
     make_result("a", "x/a.png").save_to_img(tmp_path)
     before = contents(tmp_path)
-    for name in ("a", "A"):
+    for save in ("save_to_img", "save_to_json"):
         with pytest.raises(OutputError, match="another image of that name"):
-            make_result(name, "y/a.png").save_to_img(tmp_path)
+            getattr(make_result("a", "y/a.png"), save)(tmp_path)
     assert contents(tmp_path) == before
     make_result("a", "y/a.png").save_to_img(tmp_path / "b.png")
+    make_result("a", "y/a.png").save_to_img(tmp_path, force=True)
+    shutil.rmtree(tmp_path)
+    make_result("a", "x/a.png").save_to_img(tmp_path)  # nothing is there any more
 
 
 def test_arrays_of_several_calls_get_names_of_their_own(make_result, tmp_path):
@@ -151,6 +156,13 @@ def test_arrays_of_several_calls_get_names_of_their_own(make_result, tmp_path):
     ends = (".json", ".png", "_overlay.jpg")
     assert sorted(contents(tmp_path)) == [f"array_{n}{end}" for n in range(3) for end in ends]
     assert result.save_to_json(tmp_path / "new").name == "array_0.json"
+
+
+def test_arrays_that_threads_save_at_once_get_names_of_their_own(make_result, tmp_path):
+    results = [make_result("array_0", "array 0") for _ in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(lambda result: result.save_to_json(tmp_path), results))
+    assert sorted(path.name for path in paths) == sorted(f"array_{n}.json" for n in range(16))
 
 
 def test_arrays_do_not_replace_those_of_an_earlier_process(make_result, tmp_path):
