@@ -295,3 +295,10 @@ def test_a_plugin_is_not_begun_in_a_link_to_nowhere(call):
     Path("out").mkdir()
     Path("out/segcore-mine").symlink_to("nowhere")
     assert refused(call, "plugins new mine --output out")
+
+
+def test_a_file_of_classes_is_not_written_over_by_the_conversion(call):
+    Path("out").mkdir()
+    Path("out/labels.txt").write_text("# mine\nred\ngreen\nblue\n")
+    words = "data convert {data} --to SegDataset --output {out} --classes out/labels.txt"
+    assert refused(call, words, "out", "--force")

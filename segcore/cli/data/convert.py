@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from segcore.errors import CheckFailed, RequestError
-from segcore.filesystem import is_file
+from segcore.errors import CheckFailed, OutputError, RequestError
+from segcore.filesystem import is_file, real_path
 
 if TYPE_CHECKING:
     from segcore.data.convert.image import Overlap
@@ -80,7 +80,7 @@ def convert_command(
         target_format,
         output,
         format=source_format,
-        classes=None if classes is None else _read_classes(classes),
+        classes=None if classes is None else _read_classes(classes, output),
         background=background,
         ignore_labels=ignore_labels,
         overlap=cast("Overlap", overlap),
@@ -107,11 +107,18 @@ def _tell(lines: Iterable[str]) -> None:
         click.echo(printable(line))
 
 
-def _read_classes(text: str) -> list[str]:
-    """Give the names in a list with commas, or in a file of that name."""
+def _read_classes(text: str, output: Path) -> list[str]:
+    """Give the names in a list with commas, or in a file of that name.
+
+    Raises OutputError for a file in `output`, which the conversion would write over.
+    """
     from segcore.data.listfile import read_class_list
 
     if is_file(Path(text)):
+        if real_path(output) in real_path(text).parents:
+            raise OutputError(
+                f"{text}: lies in {output}, among the files that are written. Name another output."
+            )
         return list(read_class_list(Path(text)).names)
     return [name.strip() for name in text.split(",")]
 
