@@ -53,8 +53,7 @@ class PaddleSession:
     """A graph in Paddle Inference, for one thread at a time: its inputs and outputs are its own.
 
     Threads take turns at it rather than each having a clone: a run keeps all CPUs busy, so that
-    clones gain little, and what they take (65 MB a thread for a small graph) does not come back
-    when the thread ends (`benchmarks/threads.py`).
+    clones gain little, and each holds memory of its own (`benchmarks/threads.py`).
 
     On Paddle 3.3 with its default settings, graphs that resize fail at their first run
     (PaddlePaddle/Paddle#79749). No version number is asked: what fails at the first run is built

@@ -1,6 +1,8 @@
 """Results of instance models: what is drawn, printed and written."""
 
+import copy
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -48,6 +50,15 @@ def test_the_json_form_holds_each_object_above_the_threshold(result, detections)
     np.testing.assert_array_equal(
         decode_mask(read_rle(second["segmentation"])), decode_mask(detections.masks[1])
     )
+
+
+@pytest.mark.parametrize(
+    "travel", [copy.deepcopy, lambda result: pickle.loads(pickle.dumps(result))]
+)
+def test_a_result_travels_to_another_process(result, travel):
+    for again in (travel(result), travel(result)):  # the second one with what was drawn
+        assert again.json == result.json
+        assert again.pictures() == result.pictures()
 
 
 def test_the_drawing_tints_masks_and_leaves_the_rest(result):

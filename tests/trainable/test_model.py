@@ -464,6 +464,9 @@ def test_a_copy_and_a_pickle_have_the_weights_and_not_those_that_follow(trained,
     for model in (copy.deepcopy(trained), pickle.loads(written)):
         assert np.array_equal(model.predict(image)["score_map"], wanted)
         assert model.labels == trained.labels
+    result = pickle.loads(pickle.dumps(trained.predict(image)))
+    assert np.array_equal(result["score_map"], wanted)
+    assert result.json == trained.predict(image).json
     os.utime(tmp_path / "run/best_model/model.pdparams", ns=(1, 1))
     with pytest.raises(RequestError, match="load it anew"):
         pickle.loads(written)
