@@ -16,7 +16,6 @@ import stat
 import struct
 import tarfile  # noqa: TID251  the one place: nothing is extracted by tarfile itself
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from segcore.checkpoint.files import (
 from segcore.checkpoint.ownership import Guard, first_in
 from segcore.errors import WeightsError
 from segcore.filesystem import open_regular
+from segcore.foreign import foreign_errors
 
 __all__ = ["ArchiveLimits", "is_archive", "unpack"]
 
@@ -40,19 +40,6 @@ _HEADER_BYTES = 1 << 20  # for one member: long names and extended headers are r
 _END_OF_ZIP = b"PK\x05\x06"
 _END_OF_ZIP_BYTES = 22
 _ENCRYPTED = 1
-
-# what the standard library raises for archives that are damaged
-_DAMAGED = (
-    EOFError,
-    NotImplementedError,
-    UnicodeDecodeError,
-    ValueError,
-    gzip.BadGzipFile,
-    struct.error,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +64,7 @@ class _Member:
     content: Iterator[bytes]
 
 
-class _Unsafe(Exception):  # noqa: N818  what is unsafe is the archive
+class _Unsafe(WeightsError):  # noqa: N818  what is unsafe is the archive
     """The archive is not unpacked; the text says why."""
 
 
@@ -97,15 +84,18 @@ def unpack(
     Guard().check_folder(target, first_in)
     limits = limits or ArchiveLimits()
     temporary = target.with_name(temporary_name("archive"))
+
+    def refuse(reason: str) -> WeightsError:
+        return WeightsError(f"{archive}: is damaged, or no archive: {reason}")
+
     try:
         with storage_errors(target):
             files.mkdir(temporary)
-        _write_members(archive, temporary, limits, files)
+        with foreign_errors(refuse):
+            _write_members(archive, temporary, limits, files)
         Guard().replace_folder(temporary, target, first_in, files)
     except _Unsafe as error:
         raise WeightsError(f"{archive}: is not unpacked: {error}") from error
-    except _DAMAGED as error:
-        raise WeightsError(f"{archive}: is damaged, or no archive: {error}") from error
     finally:
         with storage_errors(target):
             files.remove_tree(temporary)

@@ -201,7 +201,7 @@ def _as_paddlex_reads(step: Component) -> dict[str, Any] | None:
     if step.type == "Resize":
         size = options.get("target_size", -1)
         size = [size, size] if isinstance(size, int) else size
-        if list(size) == [-1, -1]:
+        if size in ([-1, -1], (-1, -1)):
             return None
         options = {"keep_ratio": True, "size_divisor": 32, **options, "target_size": size}
     return {"type": step.type, **options}

@@ -1,9 +1,14 @@
 """What is fuzzed: each reader of files from strangers, with sound files to damage."""
 
+import base64
 import io
 import json
 import os
+import shutil
+import tarfile
 import time
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +17,21 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from segcore.checkpoint.archive import unpack
+from segcore.checkpoint.download import DownloadRules, _Download
+from segcore.checkpoint.files import DISK
+from segcore.checkpoint.lock import _read_holder
+from segcore.checkpoint.manifest import read_any_manifest
 from segcore.checkpoint.pdparams import decode, encode
+from segcore.checkpoint.weights import read_weights
 from segcore.config.load import parse_document
+from segcore.config.resolve import resolve_config
 from segcore.config.schema import DataConfig
 from segcore.data.coco import read_coco
+from segcore.data.convert.cvat import CvatConverter
 from segcore.data.convert.labelme import LabelMe
+from segcore.data.convert.supervisely import SuperviselyConverter
+from segcore.data.convert.voc import VocConverter
 from segcore.data.decode import decode_image
 from segcore.data.label import decode_label
 from segcore.data.label_repair import LabelRules, Picture, repair_label
@@ -24,6 +39,11 @@ from segcore.data.list_repair import ListText
 from segcore.data.listfile import read_class_list, read_rows
 from segcore.data.replacement import finish_list_replacement
 from segcore.data.split_source import CocoSource
+from segcore.discovery.catalogue import get_catalogue
+from segcore.engine.state import TrainState
+from segcore.errors import DataError
+from segcore.export.yml import read_description
+from segcore.tasks.rle import decode_mask, read_rle, rle_area, rle_box
 
 cv2.setNumThreads(1)
 MAX_PIXELS = 2**20
@@ -40,6 +60,12 @@ class Target:
 
 def _rng():
     return np.random.default_rng(1)
+
+
+def _npy(pixels):
+    file = io.BytesIO()
+    np.save(file, pixels)
+    return file.getvalue()
 
 
 def _photo():
@@ -147,8 +173,6 @@ def _coco():
 
 def _labelme():
     picture = _encode(_photo(), "PNG")
-    import base64
-
     kinds = {
         "polygon": [[1, 1], [9, 2], [8, 8]], "rectangle": [[1, 1], [6, 6]],
         "circle": [[5, 5], [5, 8]],
@@ -211,10 +235,155 @@ def repair(data, folder):
     repair_label(data, "a.png", Picture((HEIGHT, WIDTH), 6), rules)
 
 
+def read_description_file(data, folder):
+    read_description(_put(folder, "export/inference.yml", data))
+
+
+def read_archive(data, folder):
+    path = _put(folder, "archives/a.zip", data)
+    shutil.rmtree(folder / "archives/out", ignore_errors=True)
+    unpack(path, folder / "archives/out")
+
+
+def read_set(format_name, file, others):
+    """Give a reader of `file` of a dataset in a format, beside sound `others`."""
+
+    def read(data, folder):
+        root = folder / format_name
+        for name, content in others.items():
+            if not (root / name).exists():
+                (root / name).parent.mkdir(parents=True, exist_ok=True)
+                (root / name).write_bytes(content)
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_bytes(data)
+        dataset = CONVERTERS[format_name]().read(root)
+        for index in range(len(dataset.names)):
+            dataset.load(index)
+
+    return read
+
+
+def read_runs(data, folder):
+    value = json.loads(data)
+    rle = read_rle(value)
+    rle_area(rle), rle_box(rle)
+    if rle.height * rle.width <= MAX_PIXELS:
+        decode_mask(rle)
+
+
+def _read_json_first(read):
+    """Leave inputs that are no JSON to the readers of JSON."""
+
+    def guarded(data, folder):
+        try:
+            json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise DataError("no JSON") from error
+        read(data, folder)
+
+    return guarded
+
+
+def _archive(tar):
+    file = io.BytesIO()
+    if tar is None:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("a/model.pdparams", b"weights" * 30)
+            archive.writestr("b.txt", b"text")
+    else:
+        with tarfile.open(fileobj=file, mode=tar) as archive:
+            info = tarfile.TarInfo("a/model.pdparams")
+            info.size = 210
+            archive.addfile(info, io.BytesIO(b"weights" * 30))
+    return file.getvalue()
+
+
+def _safetensors():
+    from safetensors.numpy import save
+
+    return save({"a.weight": np.ones((2, 3), np.float32), "b": np.arange(4)})
+
+
+def _supervisely():
+    points = {"exterior": [[1, 1], [9, 2], [8, 8]], "interior": [[[3, 3], [4, 3], [4, 4]]]}
+    drawing = base64.b64encode(zlib.compress(_encode(np.eye(4, dtype=np.uint8), "PNG"))).decode()
+    figures = [
+        {"classTitle": "cat", "geometryType": kind, "points": points}
+        for kind in ("polygon", "rectangle", "line", "point")
+    ]
+    figures.append(
+        {
+            "classTitle": "cat",
+            "geometryType": "bitmap",
+            "bitmap": {"data": drawing, "origin": [2, 2]},
+        }
+    )
+    content = {"size": {"width": WIDTH, "height": HEIGHT}, "objects": figures}
+    return (json.dumps(content).encode(),)
+
+
+CVAT = b"""<?xml version='1.0'?><annotations><meta><task><labels><label><name>cat</name>
+<color>#ff0000</color></label></labels></task></meta>
+<image id='0' name='a.png' width='16' height='12'>
+<polygon label='cat' points='1,1;9,1;9,9' z_order='0'/>
+<box label='cat' xtl='1' ytl='1' xbr='9' ybr='9' rotation='30'/>
+<mask label='cat' rle='3, 4, 5, 6, 2' left='1' top='4' width='5' height='4'/>
+<ellipse label='cat' cx='5' cy='5' rx='3' ry='4'/><polyline label='cat' points='1,1;5,5'/>
+<points label='cat' points='3,3'/></image></annotations>"""
+META = b'{"classes": [{"title": "cat", "color": "#ff0000"}]}'
+PADDLEX_YML = b"""Global: {model_name: PP-LiteSeg-T}
+Deploy:
+  model: inference.json
+  params: inference.pdiparams
+  transforms:
+  - type: Resize
+    target_size: [512, 512]
+  - type: Normalize
+    mean: [0.5, 0.5, 0.5]
+    std: [0.5, 0.5, 0.5]
+"""
+DETECTION_YML = b"""mode: paddle
+arch: MaskRCNN
+mask: true
+draw_threshold: 0.5
+Preprocess:
+- {type: Resize, target_size: [800, 1333], keep_ratio: true, interp: 1}
+- {type: NormalizeImage, mean: [0.4, 0.4, 0.4], std: [0.2, 0.2, 0.2], is_scale: true}
+- {type: Permute}
+- {type: PadStride, stride: 32}
+label_list: [cat, dog]
+"""
+NOTE = b'{"url": "https://a.org/b", "validator": "\\"one\\"", "total_bytes": 12}'
+HOLDER = b"""{"host": "a", "boot": "b", "pid": 1, "birth": "2", "started": "now", "token": "t"}"""
+
+
+def _state():
+    from segcore.engine.state import TrainState
+
+    return TrainState(step=3, window={"loss": 0.5}).to_json()
+
+
+def _manifest():
+    from segcore.checkpoint.manifest import FileRecord, Manifest
+
+    files = {"model.pdparams": FileRecord.of(b"weights")}
+    return Manifest(run_id="a", step=3, files=files).to_bytes()
+
+
+def read_note(data, folder):
+    target = folder / "notes" / "a.bin"
+    _put(folder, "notes/a.bin.part.json", data)
+    _Download("https://a.org/b", target, DownloadRules(), DISK)._read_note()
+
+
+CONVERTERS = {"cvat": CvatConverter, "supervisely": SuperviselyConverter, "voc": VocConverter}
+
 PLAN = (
     b'{"retire":{"train.txt":"train.txt.bak"},'
     b'"install":{".planned-list-12-0123abcd0123abcd0123abcd":"train.txt"}}'
 )
+
+_PHOTO = _encode(_photo(), "PNG")
 
 TARGETS = {
     "list": Target(lambda data, folder: list(read_rows(_put(folder, "a.txt", data))), (LIST,)),
@@ -237,6 +406,55 @@ TARGETS = {
         lambda data, folder: decode(data, source="a.pdparams"),
         (encode({"a.weight": np.ones((2, 3), np.float32), "b": np.arange(4)}),),
     ),
+    "npy": Target(
+        lambda data, folder: decode_image(data, "a.npy", DataConfig(max_pixels=MAX_PIXELS)),
+        tuple(_npy(pixels) for pixels in (_photo(), _classes(), _classes() / np.float32(4))),
+    ),
+    "cvat": Target(read_set("cvat", "annotations.xml", {"images/a.png": _PHOTO}), (CVAT,)),
+    "supervisely": Target(
+        read_set("supervisely", "d/ann/a.png.json", {"meta.json": META, "d/img/a.png": _PHOTO}),
+        _supervisely(),
+    ),
+    "voc": Target(
+        read_set(
+            "voc",
+            "SegmentationObject/a.png",
+            {
+                "JPEGImages/a.png": _PHOTO,
+                "SegmentationClass/a.png": _encode(_classes(), "PNG"),
+                "class_names.txt": b"background\na\nb\nc\n",
+            },
+        ),
+        (_encode(_classes(), "PNG"), _encode(_classes().astype(np.uint16) * 300, "PNG")),
+    ),
+    "config": Target(
+        lambda data, folder: resolve_config(
+            "FastSCNN", _put(folder, "c.yaml", data), (), {}, get_catalogue()
+        ),
+        (
+            b"train: {iters: 5, batch_size: 2, crop_size: [64, 64]}\ndata: {num_classes: 2, "
+            b"label_map: {255: 1}}\neval: {transforms: [{type: Normalize}]}\n",
+        ),
+    ),
+    "description": Target(read_description_file, (PADDLEX_YML, DETECTION_YML)),
+    "safetensors": Target(
+        lambda data, folder: read_weights(_put(folder, "a.safetensors", data)), (_safetensors(),)
+    ),
+    "archive": Target(read_archive, tuple(_archive(kind) for kind in (None, "w", "w:gz"))),
+    "runs": Target(
+        _read_json_first(read_runs),
+        (
+            b'{"size": [12, 16], "counts": [10, 20, 162]}',
+            b'{"size": [12, 16], "counts": ":d0R5"}',
+        ),
+    ),
+    "state": Target(lambda data, folder: TrainState.from_json(data), (_state(),)),
+    "manifest": Target(
+        lambda data, folder: read_any_manifest(_put(folder, "run/MANIFEST.json", data).parent),
+        (_manifest(),),
+    ),
+    "lock": Target(lambda data, folder: _read_holder(_put(folder, "run.lock", data)), (HOLDER,)),
+    "note": Target(read_note, (NOTE,)),
     "plan": Target(
         lambda data, folder: finish_list_replacement(
             _put(folder, "plans/.list-replacement.json", data).parent
@@ -262,4 +480,9 @@ PLANTED = {
     "crashes": Target(lambda data, folder: os.abort(), (LIST,)),
     "warns": Target(lambda data, folder: np.float32(1e38) * np.float32(10), (LIST,)),
     "hangs": Target(lambda data, folder: time.sleep(60), (LIST,)),
+    # readers without their guard
+    "unguarded-json": Target(
+        lambda data, folder: [record["id"] for record in json.loads(data)["images"]], _coco()
+    ),
+    "unguarded-pillow": Target(lambda data, folder: Image.open(io.BytesIO(data)).load(), _images()),
 }

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import sys
+import time
 import warnings
 import zlib
 from contextlib import suppress
@@ -34,6 +35,7 @@ def main(names, first, count, seconds, folder):
             # what a first call imports and allocates is not the doing of an input
             with suppress(SegcoreError):
                 TARGETS[name].read(seed, work)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     warnings.simplefilter("error", RuntimeWarning)  # NumPy's way to say that a number is nonsense
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
@@ -43,10 +45,14 @@ def main(names, first, count, seconds, folder):
         name = names[number // count]
         data = make(name, known[name].seeds, number % count)
         signal.setitimer(signal.ITIMER_REAL, seconds)  # SIGALRM ends the process
+        begun = time.perf_counter()
         outcome = read(known[name], data, work)
+        took_s = round(time.perf_counter() - begun, 4)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        outcomes.write(json.dumps([name, number % count, *outcome]) + "\n")
+        outcomes.write(json.dumps([name, number % count, *outcome, took_s]) + "\n")
     outcomes.close()
+    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    (folder / "peak").write_text(str(peak))
 
 
 def read(target, data, work):
