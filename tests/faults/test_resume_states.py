@@ -71,7 +71,7 @@ def test_two_faults_are_no_worse_than_one(bench):
 def test_the_table_notices_a_training_that_asks_no_questions(bench):
     report = Report()
     with careless():
-        try_table(bench, report, every=17)
+        try_table(bench, report, every=17, without=["make_pipe"])
     assert len(report.faults) > 3
 
 
