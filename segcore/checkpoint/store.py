@@ -190,9 +190,11 @@ class CheckpointStore:
         """Read and verify the checkpoint of `step`, or the newest one that is sound.
 
         Damaged checkpoints stay where they are and are told in `Checkpoint.rejected`. `names`
-        chooses files; None reads all. Raises CheckpointError when no sound one is left.
+        chooses files; None reads all. Raises CheckpointError when no sound one is left, or when a
+        newer one may not be read.
         """
         rejected: list[str] = []
+        is_forbidden = False
         tried: set[int] = set()
         while remaining := [s for s in self._wanted(step) if s not in tried]:
             tried.add(remaining[-1])
@@ -204,7 +206,15 @@ class CheckpointStore:
                 # One that a running training retired while it was read is no damage.
                 if os.path.lexists(folder):
                     rejected.append(_reason(error))
+                    is_forbidden = is_forbidden or isinstance(error, PermissionError)
                 continue
+            if is_forbidden:
+                # It may be as sound as ever, and could not be replaced either.
+                raise CheckpointError(
+                    "\n  ".join(
+                        [f"{self._folder}: mend the permissions of what is there", *rejected]
+                    )
+                )
             self._parent = found.manifest.digest
             return replace(found, rejected=tuple(rejected))
         which = "checkpoint" if step is None else f"checkpoint of step {step}"

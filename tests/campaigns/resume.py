@@ -417,8 +417,11 @@ def resume(bench: Bench, source: Path, *, accept: bool = False) -> str:
         return "refused"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-    if digest_run(source) == bench.straight:
-        return "same end"
+    try:
+        if digest_run(source) == bench.straight:
+            return "same end"
+    except (OSError, ValueError) as error:
+        return f"ended with what cannot be read: {error}"
     return judge_taken_on(source, score) if accept else "another end without a word"
 
 

@@ -46,15 +46,15 @@ def stopped(bench, tmp_path):
     return shutil.copytree(bench.runs["stopped"], tmp_path / "run")
 
 
-@pytest.mark.parametrize("every", [17, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [31, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_spoilt_file_is_refused_or_makes_no_difference(bench, every):
     report = Report()
     try_table(bench, report, every=every)
     assert report.faults == []
-    assert report.counts["refused"] > 5 < report.counts["same end"]
+    assert report.counts["refused"] > 2 < report.counts["same end"]
 
 
-@pytest.mark.parametrize("every", [29, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [53, pytest.param(1, marks=pytest.mark.slow)])
 def test_what_is_taken_on_keeps_the_best_model_and_the_order_of_the_history(bench, every):
     report = Report()
     try_table(bench, report, accept=True, every=every)
@@ -71,8 +71,8 @@ def test_two_faults_are_no_worse_than_one(bench):
 def test_the_table_notices_a_training_that_asks_no_questions(bench):
     report = Report()
     with careless():
-        try_table(bench, report, every=17, without=["make_pipe"])
-    assert len(report.faults) > 3
+        try_table(bench, report, every=31, without=["make_pipe"])
+    assert len(report.faults) > 1
 
 
 @pytest.mark.parametrize("name", ["model.pdparams", "state.json", MANIFEST])
