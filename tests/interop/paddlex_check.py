@@ -40,6 +40,7 @@ def as_paddlex_writes(export: Path, target: Path) -> Path:
     description = yaml.safe_load((export / "inference.yml").read_text())
     del description["Segcore"]
     description["Deploy"]["transforms"] = [{"type": "Normalize"}]
+    (target / "MANIFEST.json").unlink(missing_ok=True)  # PaddleX writes none
     (target / "inference.yml").write_text(yaml.safe_dump(description))
     return target
 

@@ -40,6 +40,7 @@ def copy(export: Path, target: Path, name: str | None, *, foreign: bool) -> Path
         description["Global"]["model_name"] = name
     if foreign:
         description = {key: description[key] for key in ("Global", *FOREIGN_KEYS)}
+    (target / "MANIFEST.json").unlink(missing_ok=True)  # PaddleX writes none
     (target / "inference.yml").write_text(yaml.safe_dump(description))
     return target
 
