@@ -74,6 +74,7 @@ def create_task(
     """
     from segcore.discovery.catalogue import get_catalogue
 
+    require_paddle()  # tasks import it, and should find it as it is wanted
     catalogue = get_catalogue()
     task_name = task_name or task_of(config, catalogue)
     if class_names is None:

@@ -137,6 +137,13 @@ def test_other_names_are_a_warning_that_lists_them(run, data, caplog):
     assert "1 moss (green)" in caplog.text
 
 
+def test_nothing_is_said_where_all_is_well(colour_site, run, data):
+    done = colour_site.segcore("eval", str(run), "--data", str(data), "--device", "cpu")
+    assert done.returncode == 0
+    noted = [line for line in done.stderr.splitlines() if "integrity unknown" not in line]
+    assert noted == []
+
+
 def test_classes_without_names_are_compared_by_number(run, data, caplog):
     (data / "labels.txt").unlink()
     result = measure(run, data)
