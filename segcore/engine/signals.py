@@ -28,7 +28,14 @@ from segcore.errors import Interrupted
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["SIGNALS", "StopRequested", "StopSignals", "end_on_signals", "finishing"]
+__all__ = [
+    "SIGNALS",
+    "StopRequested",
+    "StopSignals",
+    "end_on_signals",
+    "finishing",
+    "resumable",
+]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -36,6 +43,7 @@ _ANSWER_S = 2.0  # that the main thread has to answer
 _IMPATIENCE_S = 2.0
 # `timeout` and some shells send one signal to the process and to its group: that is one request
 _TOGETHER_S = 0.02
+_SAVED = "the state is saved, go on with --resume"
 
 _Item = TypeVar("_Item")
 
@@ -94,7 +102,7 @@ class StopSignals:
 
         Raises StopRequested, at once where a signal was caught before.
         """
-        with _turned_on(self, "is_saved"):
+        with _turned_on(self, "is_saved"), resumable():
             if self.caught is not None:
                 raise StopRequested
             yield
@@ -115,10 +123,7 @@ class StopSignals:
     def interruption(self, step: int) -> Interrupted:
         """Describe the interruption after `step` steps were saved."""
         signum = self.caught or signal.SIGINT
-        return Interrupted(
-            f"stopped by {signum.name} after step {step}; the state is saved, go on with --resume",
-            signum,
-        )
+        return Interrupted(f"stopped by {signum.name} after step {step}; {_SAVED}", signum)
 
 
 @contextmanager
@@ -152,11 +157,25 @@ def finishing() -> Iterator[None]:
         _ender.release()
 
 
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Let the line that says what ended this process say that the training can go on."""
+    if _ender is None:
+        yield
+        return
+    _ender.advice = f"; {_SAVED}"
+    try:
+        yield
+    finally:
+        _ender.advice = ""
+
+
 class _Ender:
     """Ends the process: in the main thread, or in a thread that watches when that one is busy."""
 
     def __init__(self) -> None:
         self.is_held = False
+        self.advice = ""
         self._held_back: int | None = None
         self._ending = threading.Lock()
         self._requests, notes = os.pipe()
@@ -191,7 +210,7 @@ class _Ender:
         self._leave(signum)
 
     def _leave(self, signum: int) -> NoReturn:
-        line = f"segcore: stopped by {signal.Signals(signum).name}\n"
+        line = f"segcore: stopped by {signal.Signals(signum).name}{self.advice}\n"
         with suppress(OSError):
             # the cursor of a terminal may stand behind a progress bar
             os.write(2, (f"\n{line}" if os.isatty(2) else line).encode())

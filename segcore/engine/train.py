@@ -40,6 +40,7 @@ from segcore.engine.logfile import is_log, logging_to
 from segcore.engine.pretrained import find_start, load_pretrained
 from segcore.engine.provenance import Provenance, thread_counts
 from segcore.engine.result import describe_result
+from segcore.engine.signals import resumable
 from segcore.engine.stopped import StoppedRun, read_stopped_run
 from segcore.errors import CheckpointError, ConfigError, DataError, OutputError, RequestError
 from segcore.filesystem import real_path
@@ -308,7 +309,8 @@ class _Run:
             log.info("device %s, output %s", self.choice, self.folder.path)
             observers.started(self.config, self.folder.path)
             state = trainer.run()
-        result = self._finish(state)
+        with resumable():
+            result = self._finish(state)
         observers.stopped(result)
         return result
 

@@ -55,9 +55,14 @@ def run(body, *names, ignored=()):
 
 
 @pytest.mark.parametrize(("name", "code"), CODES)
-@pytest.mark.parametrize("doing", [f"ready()\n{WAIT}", STUCK, TRAINING])
+@pytest.mark.parametrize("doing", [f"ready()\n{WAIT}", STUCK], ids=["waiting", "in a library"])
 def test_a_command_ends_with_one_line_and_its_code(doing, name, code):
     assert run(doing, name) == (code, "", f"segcore: stopped by {name}\n")
+
+
+def test_a_training_whose_state_is_saved_ends_at_once_and_says_so():
+    line = "segcore: stopped by SIGTERM; the state is saved, go on with --resume\n"
+    assert run(TRAINING, "SIGTERM") == (143, "", line)
 
 
 def test_code_that_swallows_every_exception_is_ended_too():
