@@ -19,6 +19,9 @@ A user may as well keep a copy under such a name, so it is only ever given back 
 """
 
 
+_BY_EFFECTIVE_IDS = os.access in os.supports_effective_ids
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The folder that a training writes into, and that evaluation, prediction and export read."""
@@ -111,10 +114,14 @@ class RunFolder:
         return bool(self.contents())
 
     def check_kinds(self) -> None:
-        """Raise CheckpointError where a file stands in the place of a folder, or the reverse."""
+        """Raise CheckpointError where what stands in a place is of another kind, or not for us."""
         for path in (self.config, self.history, self.run_id, self.train_result, self.log):
             if os.path.lexists(path) and not is_file(path):
                 raise CheckpointError(f"{path}: is no regular file; move it away")
         for path in (self.checkpoints, self.best_model):
             if os.path.lexists(path) and not is_folder(path):
                 raise CheckpointError(f"{path}: is no folder; move it away")
+        for path in (self.checkpoints, self.best_model, self.inference):
+            can_use = os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=_BY_EFFECTIVE_IDS)
+            if os.path.lexists(path) and not can_use:
+                raise CheckpointError(f"{path}: may not be read and written; mend its permissions")

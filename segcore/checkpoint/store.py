@@ -206,14 +206,13 @@ class CheckpointStore:
                 # One that a running training retired while it was read is no damage.
                 if os.path.lexists(folder):
                     rejected.append(_reason(error))
-                    is_forbidden = is_forbidden or isinstance(error, PermissionError)
+                    in_the_way = isinstance(error, PermissionError) or not folder.is_dir()
+                    is_forbidden = is_forbidden or in_the_way
                 continue
             if is_forbidden:
                 # It may be as sound as ever, and could not be replaced either.
                 raise CheckpointError(
-                    "\n  ".join(
-                        [f"{self._folder}: mend the permissions of what is there", *rejected]
-                    )
+                    "\n  ".join([f"{self._folder}: mend what stands there", *rejected])
                 )
             self._parent = found.manifest.digest
             return replace(found, rejected=tuple(rejected))

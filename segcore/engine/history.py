@@ -127,7 +127,7 @@ def _whole_lines(data: bytes) -> Iterator[tuple[bytes, int]]:
     """Yield lines with the step that they are of, up to the first that is no record."""
     for line in data.splitlines(keepends=True):
         try:
-            step = json.loads(line)["step"]
+            step = json.loads(line.decode())["step"]
         except (ValueError, TypeError, KeyError, RecursionError):
             return
         if not line.endswith(b"\n") or type(step) is not int:

@@ -318,7 +318,7 @@ STATES: dict[str, Callable[[Path, Path], object]] = {
     "best model without score": best_without_score,
     "step on its way, new": move_step("new"),
     "step on its way, old": move_step("old"),
-    "step renamed": lambda run, _: newest(run).rename(newest(run).with_name("step-99")),
+    "step renamed": lambda run, _: newest(run).rename(newest(run).with_name("step-9999")),
     "step half copied": half_copied,
     "step of another run": lambda run, other: shutil.copytree(
         newest(other), newest(run).with_name("step-7777")
@@ -327,7 +327,7 @@ STATES: dict[str, Callable[[Path, Path], object]] = {
     "step that a user copied": lambda run, _: shutil.copytree(
         newest(run), newest(run).with_name(f"{newest(run).name} copy")
     ),
-    "step without files": lambda run, _: (run / "checkpoints/step-99").mkdir(),
+    "step without files": lambda run, _: (run / "checkpoints/step-9999").mkdir(),
     "step with a note": lambda run, _: (newest(run) / "note.txt").write_text("mine"),
     "leftover": lambda run, _: (run / f"checkpoints/.tmp-step-6{OF_A_DEAD_PROCESS}").mkdir(),
     "history with half a line": change_history(lambda own, _: own + own[:30]),
@@ -417,12 +417,17 @@ def resume(bench: Bench, source: Path, *, accept: bool = False) -> str:
         return "refused"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
+    return judge_end(bench, source, score, accept=accept)
+
+
+def judge_end(bench: Bench, source: Path, score: float | None, *, accept: bool) -> str:
+    """Say what a training that resumed came to; the best model had the score `score` before."""
     try:
         if digest_run(source) == bench.straight:
             return "same end"
+        return judge_taken_on(source, score) if accept else "another end without a word"
     except (OSError, ValueError) as error:
         return f"ended with what cannot be read: {error}"
-    return judge_taken_on(source, score) if accept else "another end without a word"
 
 
 def judge_taken_on(source: Path, score: float | None) -> str:
@@ -532,6 +537,7 @@ def show(name: str, report: Report) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200, help="random pairs of faults")
+    parser.add_argument("--every", type=int, default=1, help="one of so many cases of the table")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     logging.getLogger("segcore").propagate = False
@@ -541,9 +547,9 @@ def main() -> int:
         with mock.patch.dict(os.environ, SEGCORE_CACHE=str(folder / "cache")):
             bench = set_up(folder)
             report, taken_on, pairs, control = Report(), Report(), Report(), Report()
-            try_table(bench, report)
+            try_table(bench, report, every=arguments.every)
             show("table", report)
-            try_table(bench, taken_on, accept=True)
+            try_table(bench, taken_on, accept=True, every=arguments.every)
             show("table, changes taken on", taken_on)
             try_pairs(bench, pairs, arguments.count, arguments.seed)
             show("pairs of faults", pairs)

@@ -98,6 +98,7 @@ def test_lines_of_later_steps_than_the_checkpoint_make_no_sense(path):
         (lambda data: data[:-5], [1, 2]),
         (lambda data: data + data, [1, 2, 3]),
         (lambda data: b"\xff\xfe" + data, []),
+        (lambda data: b"\xef\xbb\xbf" + data, []),
         (lambda data: data.replace(b'"step": 2', b'"step": "2"'), [1]),
         (lambda data: data.replace(b'"step": 2', b'"step": 9'), [1]),
         (lambda data: data[: data.index(b"\n") + 1] + b"[]\n" + data, [1]),
