@@ -110,6 +110,8 @@ def _invoke(arguments: Sequence[str]) -> object:
         from click.shell_completion import shell_complete
 
         return shell_complete(segcore_command, {}, "segcore", _COMPLETE_VARIABLE, instruction)
+    if "" in arguments:
+        raise click.UsageError("an argument is empty: was a variable not set?")
     with segcore_command.make_context("segcore", list(arguments)) as context:
         return segcore_command.invoke(context)
 

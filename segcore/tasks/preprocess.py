@@ -52,7 +52,7 @@ def from_preprocess(operations: Sequence[_Step]) -> list[dict[str, Any]]:
             raise ExportError(f"the operation {kind} is not known; known: {', '.join(_READERS)}")
         try:
             step = read(operation)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError) as error:
             raise ExportError(f"{kind}: {dict(operation)} is not understood: {error!r}") from error
         if step is not None:
             steps.append(step)

@@ -10,6 +10,7 @@ from segcore.data.colour import count_colours, is_grey
 from segcore.data.decode import decode_image
 from segcore.data.inspection.collector import Collector
 from segcore.errors import DataError
+from segcore.filesystem import real_path
 
 __all__ = ["find_colours", "offer_colours", "offer_label_map", "offer_plain_fixes"]
 
@@ -80,5 +81,6 @@ def _command(root: Path, options: str, place: str = "--in-place") -> str:
 
 
 def _copying(root: Path, options: str) -> str:
-    copy = shlex.quote(str(root.with_name(f"{root.name}-fixed")))
+    named = root if root.name not in ("", "..") else real_path(root)  # `.` and `..` have no name
+    copy = shlex.quote(str(named.parent / f"{named.name or 'dataset'}-fixed"))
     return _command(root, options, f"--output {copy}")
