@@ -41,7 +41,7 @@ def read_directory(data: bytes, wanted: Mapping[int, int], start: int | None = N
     offset_form, count_form, entry_size = ("Q", "Q", 20) if big else ("I", "H", 12)
     if start is None:
         (start,) = struct.unpack_from(order + offset_form, data, 8 if big else 4)
-    (count,) = struct.unpack_from(order + count_form, data, start)
+    (count,) = struct.unpack_from(order + count_form, data, _inside(data, start))
     if count > _MAX_TAGS:
         raise struct.error("absurd number of tags")
     first = start + struct.calcsize(order + count_form)
@@ -55,9 +55,17 @@ def read_directory(data: bytes, wanted: Mapping[int, int], start: int | None = N
         place = entry + (12 if big else 8)
         if number * struct.calcsize(letter) > (8 if big else 4):
             (place,) = struct.unpack_from(order + offset_form, data, place)
-        tags[tag] = struct.unpack_from(f"{order}{min(number, wanted[tag])}{letter}", data, place)
+        form = f"{order}{min(number, wanted[tag])}{letter}"
+        tags[tag] = struct.unpack_from(form, data, _inside(data, place))
     following = data[end : end + struct.calcsize(offset_form)]
     return Directory(tags, int.from_bytes(following, "little" if order == "<" else "big"))
+
+
+def _inside(data: bytes, place: int) -> int:
+    """Give `place` where it lies in `data`: struct takes no offset of 64 bits."""
+    if place >= len(data):
+        raise struct.error("an offset behind the end")
+    return place
 
 
 def read_orientation(exif: bytes) -> int:

@@ -38,11 +38,13 @@ _WANTED = {
     338: _MAX_SAMPLES, 339: _MAX_SAMPLES, 347: 65536, 530: 2, 32997: 1, 50674: 2,
 }  # fmt: skip
 # Those that decide how samples are stored, which tifffile is given as well
-_STORAGE = (256, 257, 259, 262, 266, 277, 278, 284, 292, 293, 317, 322, 323, 530)
+_STORAGE = (256, 257, 259, 262, 277, 278, 317, 322, 323, 530)
+_BITS_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 NONE, CCITT, LZW, JPEG, DEFLATE, LERC = 1, (2, 3, 4), 5, 7, (8, 32946), 34887
 PACKBITS, LZMA, ZSTD = 32773, 34925, 50000
 _READ = {NONE, *CCITT, LZW, JPEG, *DEFLATE, LERC, PACKBITS, LZMA, ZSTD}
+_UNPACKED = {*CCITT, LZW, PACKBITS, *DEFLATE}  # here, and handed on as deflate of level 0
 _WITH_PREDICTOR = {LZW, *DEFLATE, PACKBITS, LZMA, ZSTD}
 _COMPRESSIONS = {
     6: "old-style JPEG", 9: "JBIG", 10: "JBIG", 32766: "NeXT", 32809: "ThunderScan",
@@ -206,6 +208,8 @@ def _judge_samples(header: TiffHeader) -> str:
         return "channels of different types"
     if header.directory.first(32997, 1) != 1:
         return "a volume"
+    if header.samples > 1 and header.directory.first(284, 1) not in (1, 2):
+        return f"channels in an unknown order ({header.directory.first(284, 1)})"
     names = {_UNSIGNED: "unsigned", _SIGNED: "signed", _FLOAT: "floating-point", _VOID: "untyped"}
     known: dict[int, tuple[int, ...]] = {
         _UNSIGNED: (*range(1, 17), 32, 64),
@@ -269,19 +273,14 @@ def decode_tiff(data: bytes, source: str) -> np.ndarray:
         )
     page = _open_page(header)
     tables = bytes(header.directory.tags.get(347, ())) or None
-    width, height = header.segment
     shape = (header.planes, header.height, header.width, header.samples // header.planes)
     dtype = np.dtype(np.uint8 if header.bits == 1 else page.dtype)
     image = np.empty(shape, dtype)
     for index in range(header.segments):
-        stream = _read_segment(data, header, index)
-        is_fax = header.compression in CCITT
-        pixels, (plane, _, top, left, _), _ = page.decode(
-            None if is_fax else stream, index, jpegtables=tables
-        )
-        part = image[plane, top : top + height, left : left + width]
-        if is_fax:
-            pixels = _decode_fax(stream, header, part.shape[0])
+        _, (plane, _, top, left, _), (_, rows, columns, _) = page.decode(None, index)
+        stream = _read_segment(data, header, index, rows)
+        pixels, *_ = page.decode(stream, index, jpegtables=tables)
+        part = image[plane, top : top + rows, left : left + columns]
         pixels = pixels[0, : part.shape[0], : part.shape[1]]
         pixels = pixels.astype(np.uint8) if pixels.dtype == np.bool_ else pixels
         if pixels.shape != part.shape or pixels.dtype != dtype:
@@ -307,7 +306,7 @@ def _has_codecs() -> bool:
 
 
 def _needs_codecs(header: TiffHeader) -> bool:
-    if header.compression not in (NONE, *CCITT, *DEFLATE) or header.bits not in _PLAIN_BITS:
+    if header.compression not in (NONE, *_UNPACKED) or header.bits not in _PLAIN_BITS:
         return True
     return header.compression != NONE and (header.predictor == 3 or header.is_float)
 
@@ -327,12 +326,13 @@ def _open_page(header: TiffHeader) -> Any:
 
     tags = {tag: header.directory.tags[tag] for tag in _STORAGE if tag in header.directory.tags}
     tags |= {258: (header.bits,) * header.samples, 339: (header.sample_format,) * header.samples}
+    tags[284] = (2 if header.is_planar else 1,)
     is_tiled = header.segment[0] != header.width or 322 in tags
     tags[324 if is_tiled else 273] = tags[325 if is_tiled else 279] = (0,) * header.segments
     if header.extra:
         tags[338] = header.extra
-    if header.compression in CCITT:  # which Pillow undoes: tifffile for Python 3.10 cannot
-        tags[259] = (NONE,)
+    if header.compression in _UNPACKED:
+        tags[259] = DEFLATE[:1]
     if header.compression == JPEG and header.is_planar:  # each channel is a grey picture
         tags[262] = (MIN_IS_BLACK,)
     return tifffile.TiffFile(BytesIO(_write_directory(header.byte_order, tags))).pages[0]
@@ -350,49 +350,73 @@ def _write_directory(order: str, tags: Mapping[int, tuple[int, ...]]) -> bytes:
     return head + bytes(4) + body
 
 
-def _decode_fax(stream: bytes, header: TiffHeader, rows: int) -> np.ndarray:
-    """Decode a strip or tile (1, rows, W, 1) of fax compression, as a file of its own."""
+def _read_segment(data: bytes, header: TiffHeader, index: int, rows: int) -> bytes:
+    """Give the bytes of a strip or tile of `rows` rows as tifffile is to decode them.
+
+    Raises ValueError where an image inside of it claims more than its share.
+    """
+    offset, size = header.offsets[index], header.sizes[index]
+    if size == 0:
+        raise UnreadableError(f"strips or tiles that are left out ({index + 1})")
+    stream = data[offset : offset + size]
+    width, samples = header.segment[0], header.samples // header.planes
+    if header.compression == JPEG:
+        frame = read_jpeg_header(stream)
+        facts = frame.width, frame.height, frame.channels, frame.bits
+        if frame.width > width or frame.height > header.segment[1]:
+            raise ValueError("a JPEG of {} x {} pixels".format(*facts))
+        if facts[2:] != (samples, header.bits):
+            raise ValueError("a JPEG of {2} channels of {3} bits".format(*facts))
+        return stream
+    if header.compression == LERC:
+        height, length, depth, _, _ = _read_lerc(stream)
+        if height > header.segment[1] or length > width or depth not in (1, samples):
+            raise ValueError(f"LERC values of {length} x {height} pixels")
+        return stream
+    if header.directory.first(266, 1) == 2:
+        stream = stream.translate(_BITS_REVERSED)
+    if header.compression not in _UNPACKED:
+        return stream
+    row_bytes = -(-width * samples * header.bits // 8)
+    if header.compression in DEFLATE:
+        unpacked = _inflate(stream, row_bytes * rows)
+    else:
+        unpacked = _unpack(stream, header, rows, row_bytes)
+    return zlib.compress(unpacked, 0)
+
+
+def _inflate(stream: bytes, limit: int) -> bytes:
+    """Unpack deflate, up to `limit` bytes: some writers fill the last strip up with more rows."""
+    unpacker = zlib.decompressobj()
+    unpacked = unpacker.decompress(stream, limit + 1)
+    if len(unpacked) <= limit and not unpacker.eof:
+        raise ValueError("the compressed data ends early")
+    return unpacked[:limit]
+
+
+def _unpack(stream: bytes, header: TiffHeader, rows: int, row_bytes: int) -> bytes:
+    """Unpack LZW, PackBits or fax compression as the only strip of a file that Pillow reads.
+
+    The bytes of a row are the pixels of that file, but fax compression wants bits. Imagecodecs
+    crashes on some damaged LZW data, and has no fax compression for Python 3.10.
+    """
     from io import BytesIO
 
     import numpy as np
     from PIL.TiffImagePlugin import TiffImageFile
 
-    options = {tag: header.directory.tags.get(tag, (0,)) for tag in (292, 293)}
-    tags: dict[int, tuple[int, ...]] = {256: (header.segment[0],), 257: (rows,), 258: (1,)}
-    tags |= {259: (header.compression,)}
-    tags |= {262: (MIN_IS_BLACK,), 266: (header.directory.first(266, 1),), 277: (1,), 278: (rows,)}
-    tags |= {279: (len(stream),), 273: (0,)} | options
-    place = len(_write_directory("<", tags))
+    is_fax = header.compression in CCITT
+    options = {tag: header.directory.tags.get(tag, (0,)) for tag in (292, 293) if is_fax}
+    tags: dict[int, tuple[int, ...]] = {256: (header.segment[0] if is_fax else row_bytes,)}
+    tags |= {257: (rows,), 258: (1 if is_fax else 8,), 259: (header.compression,)}
+    tags |= {262: (MIN_IS_BLACK,), 273: (0,), 277: (1,), 278: (rows,), 279: (len(stream),)}
+    place = len(_write_directory("<", tags | options))
+    head = _write_directory("<", tags | options | {273: (place,)})
     with warned() as caught:
-        image = TiffImageFile(BytesIO(_write_directory("<", tags | {273: (place,)}) + stream))
-        bits = np.array(image.convert("L")) // 255
+        pixels = np.array(TiffImageFile(BytesIO(head + stream)).convert("L"))
     if caught:
         raise ValueError(str(caught[0]))
-    return bits[None, ..., None]
-
-
-def _read_segment(data: bytes, header: TiffHeader, index: int) -> bytes:
-    """Give the bytes of a strip or tile. Raises ValueError where it claims more than its share."""
-    offset, size = header.offsets[index], header.sizes[index]
-    if size == 0:
-        raise UnreadableError(f"strips or tiles that are left out ({index + 1})")
-    stream = data[offset : offset + size]
-    width, height = header.segment
-    samples = header.samples // header.planes
-    if header.compression in DEFLATE and not _has_codecs():  # which are told the limit
-        limit = height * -(-width * samples * header.bits // 8)
-        if len(zlib.decompressobj().decompress(stream, limit + 1)) > limit:
-            raise ValueError(f"part {index + 1} of {header.segments} holds more than its pixels")
-    elif header.compression == JPEG:
-        frame = read_jpeg_header(stream)
-        facts = frame.width, frame.height, frame.channels, frame.bits
-        if frame.width > width or frame.height > height or facts[2:] != (samples, header.bits):
-            raise ValueError("a JPEG of {} x {} pixels, {} channels, {} bits".format(*facts))
-    elif header.compression == LERC:
-        rows, columns, depth, _, _ = _read_lerc(stream)
-        if rows > height or columns > width or depth not in (1, samples):
-            raise ValueError(f"LERC values of {columns} x {rows} pixels")
-    return stream
+    return (np.packbits(pixels > 0, axis=1) if is_fax else pixels).tobytes()
 
 
 def _read_lerc(stream: bytes) -> tuple[int, int, int, int, float]:

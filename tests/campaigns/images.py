@@ -170,7 +170,7 @@ def write_tiff(kind: Tiff, samples: np.ndarray) -> bytes:
             if kind.parts == "tiles":  # what lies beyond the image may be anything
                 missing = [(0, part_height - part.shape[0]), (0, part_width - part.shape[1])]
                 part = np.pad(part, [*missing, (0, 0)], mode="edge")
-            parts.append(_compress(kind, _reverse(kind, _pack(kind, part))))
+            parts.append(_reverse(kind, _compress(kind, _pack(kind, part))))
     sample_format = {"u": 1, "i": 2, "f": 3}[kind.type[0]]
     tags: dict[int, tuple[int, list[int]]] = {
         256: (4, [width]), 257: (4, [height]), 258: (3, [kind.bits] * count),
@@ -376,8 +376,8 @@ def tiff_kinds() -> Iterator[Tiff]:
             yield Tiff(kind_type, layout, is_planar, order, False, parts, 1, compression, predictor)
     for orientation, kind_type, layout in itertools.product(UPRIGHT, TYPES, ("grey", "rgb")):
         yield Tiff(kind_type, layout, parts="tiles", orientation=orientation)
-    for kind_type, layout in itertools.product(TYPES[:8], LAYOUTS):
-        yield Tiff(kind_type, layout, fill_order=2)
+    for kind_type, layout, compression in itertools.product(TYPES, LAYOUTS, COMPRESSIONS):
+        yield Tiff(kind_type, layout, compression=compression, fill_order=2)
 
 
 def tiff_cases(kinds: list[Tiff], seed: int) -> Iterator[Case]:

@@ -162,17 +162,24 @@ PACKED = images.Tiff("u4", "5 bands")
 @pytest.mark.parametrize(
     "data",
     [
-        as_tiff(bands(5), compression="lzw"),
+        as_tiff(bands(5), compression="lzma"),
         as_tiff(bands(5), compression="zstd"),
         images.write_tiff(PACKED, PACKED.draw(np.random.default_rng(0))),
     ],
-    ids=["lzw", "zstd", "4 bits"],
+    ids=["lzma", "zstd", "4 bits"],
 )
 def test_what_takes_imagecodecs_says_how_to_get_it(data, monkeypatch):
     assert decode_image(data, "a.tif", DataConfig(channels=5))[0].shape[2] == 5
     monkeypatch.setattr("segcore.data.tiff.find_spec", lambda name: None)
     with pytest.raises(PackageMissingError, match=r"^a\.tif: .*segcore\[tiff\]"):
         decode_image(data, "a.tif", DataConfig(channels=5))
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "packbits"])
+def test_the_usual_compressions_take_no_further_package(compression, monkeypatch):
+    monkeypatch.setattr("segcore.data.tiff.find_spec", lambda name: None)
+    data = as_tiff(bands(5), compression=compression, predictor=compression in ("zlib", "lzw"))
+    assert np.array_equal(decode_image(data, "a.tif", DataConfig(channels=5))[0], bands(5))
 
 
 DAMAGED = {
