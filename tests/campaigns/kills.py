@@ -171,7 +171,7 @@ def write_in_place() -> None:
             os.write(file.fileno(), data[:half])
             os.write(file.fileno(), data[half:])
 
-    demo.write_atomic = in_place
+    ownership.write_atomic = in_place
 
 
 def spoilt(bench: Bench, most: int | None) -> tuple[int, int]:
