@@ -44,7 +44,7 @@ _BITS_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 NONE, CCITT, LZW, JPEG, DEFLATE, LERC = 1, (2, 3, 4), 5, 7, (8, 32946), 34887
 PACKBITS, LZMA, ZSTD = 32773, 34925, 50000
 _READ = {NONE, *CCITT, LZW, JPEG, *DEFLATE, LERC, PACKBITS, LZMA, ZSTD}
-_UNPACKED = {*CCITT, LZW, PACKBITS, *DEFLATE}  # here, and handed on as deflate of level 0
+_UNPACKED = {*CCITT, LZW, PACKBITS, *DEFLATE}  # here and not by tifffile
 _WITH_PREDICTOR = {LZW, *DEFLATE, PACKBITS, LZMA, ZSTD}
 _COMPRESSIONS = {
     6: "old-style JPEG", 9: "JBIG", 10: "JBIG", 32766: "NeXT", 32809: "ThunderScan",
@@ -332,7 +332,7 @@ def _open_page(header: TiffHeader) -> Any:
     if header.extra:
         tags[338] = header.extra
     if header.compression in _UNPACKED:
-        tags[259] = DEFLATE[:1]
+        tags[259] = (NONE if header.predictor == 1 else DEFLATE[0],)
     if header.compression == JPEG and header.is_planar:  # each channel is a grey picture
         tags[262] = (MIN_IS_BLACK,)
     return tifffile.TiffFile(BytesIO(_write_directory(header.byte_order, tags))).pages[0]
@@ -382,7 +382,8 @@ def _read_segment(data: bytes, header: TiffHeader, index: int, rows: int) -> byt
         unpacked = _inflate(stream, row_bytes * rows)
     else:
         unpacked = _unpack(stream, header, rows, row_bytes)
-    return zlib.compress(unpacked, 0)
+    # tifffile undoes predictors of compressed data alone
+    return unpacked if header.predictor == 1 else zlib.compress(unpacked, 0)
 
 
 def _inflate(stream: bytes, limit: int) -> bytes:
