@@ -202,7 +202,7 @@ def main() -> int:
             shown = [line for faults in bad for line in faults][:8]
             print(f"{command.name}: {len(found)} kills, {len(bad)} with faults", *shown,
                   sep="\n  ", flush=True)  # fmt: skip
-        caught, of = spoilt(bench, options.count)
+        caught, of = spoilt(bench, options.count and max(options.count, 16))
     print(
         f"{kills} kills at changes of {len(commands)} commands: {faulty} with faults; "
         f"negative control: {caught} of {of} kills of a command that writes in place were noticed"
