@@ -13,7 +13,7 @@ DEMO ?= demo
 MAIN_PATH := tests/engine tests/nn tests/tasks tests/export tests/inference \
     tests/faults/test_resume.py $(wildcard plugins/*/tests)
 
-.PHONY: setup demo test test-slow quick lowest newest main-path lint wheels contract lock clean
+.PHONY: setup demo test test-slow quick lowest newest main-path lint wheels contract bare lock clean
 
 setup: $(VENV)/.ready
 
@@ -74,6 +74,11 @@ wheels: setup
 # What users get: the wheels alone, in an empty environment, away from the checkout.
 contract: wheels
 	PYTHON="$(PYTHON)" PADDLE="$(PADDLE)" sh tests/contract/run.sh dist
+
+# Try the above where there is next to nothing: see the script. `make bare BARE="demo test"` takes longest.
+BARE ?= demo quick
+bare:
+	PYTHON="$(PYTHON)" sh tests/contract/bare.sh $(BARE)
 
 # Renew what `setup` installs: the newest version of everything, with each Paddle; and the lowest.
 lock:

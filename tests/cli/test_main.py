@@ -130,13 +130,15 @@ def site(tmp_path_factory):
 
 
 def test_a_reader_that_goes_away_is_no_error(site):
-    command = f"{sys.executable} -m segcore plugins info builtin --json | head -c 10"
-    script = f"set -o pipefail; {command}; exit ${{PIPESTATUS[0]}}"
-    answer = subprocess.run(
-        ["bash", "-c", script], capture_output=True, env=site.environment(), check=False
-    )
-    assert answer.returncode in (0, 141)
-    assert answer.stderr == b""
+    command = [sys.executable, "-m", "segcore", "plugins", "info", "builtin", "--json"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=site.environment()
+    ) as process:
+        process.stdout.read(10)
+        process.stdout.close()
+        said = process.stderr.read()
+    assert process.returncode in (0, 141)
+    assert said == b""
 
 
 def test_a_pipe_that_is_broken_from_the_start_ends_with_141(site):
@@ -155,13 +157,19 @@ def test_a_pipe_that_is_broken_from_the_start_ends_with_141(site):
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
 def test_closed_streams_are_no_error(site, closed):
-    script = f"{sys.executable} -m segcore models --json {closed}"
+    script = f'"$0" -m segcore models --json {closed}'
     answer = subprocess.run(
-        ["bash", "-c", script], capture_output=True, env=site.environment(), check=False
+        ["sh", "-c", script, sys.executable],
+        capture_output=True,
+        env=site.environment(),
+        check=False,
     )
     assert (answer.returncode, answer.stderr) == (0, b"")
 
 
+@pytest.mark.skipif(
+    not str(Path(__file__)).isascii(), reason="Python does not start there if its path has letters"
+)
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_locale_without_the_letters_is_no_error(site, encoding):
     site.install(
