@@ -52,7 +52,7 @@ def fuzz_reader(reader: str, seconds: float, folder: Path) -> tuple[str, int]:
     return (
         f"{reader}: {tried} inputs, {counts['refused']} refused, {counts['read']} accepted, "
         f"{len(errors)} foreign errors or deaths, slowest {slowest:.2f} s, "
-        f"{peak / 2**20:.0f} MiB more at most",
+        f"{peak / 2**20:.0f} MiB in all at most",
         len(errors),
     )
 

@@ -35,7 +35,6 @@ def main(names, first, count, seconds, folder):
             # what a first call imports and allocates is not the doing of an input
             with suppress(SegcoreError):
                 TARGETS[name].read(seed, work)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     warnings.simplefilter("error", RuntimeWarning)  # NumPy's way to say that a number is nonsense
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
@@ -51,7 +50,7 @@ def main(names, first, count, seconds, folder):
         signal.setitimer(signal.ITIMER_REAL, 0)
         outcomes.write(json.dumps([name, number % count, *outcome, took_s]) + "\n")
     outcomes.close()
-    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     (folder / "peak").write_text(str(peak))
 
 
