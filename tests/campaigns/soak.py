@@ -1,0 +1,219 @@
+"""A training under random kills, signals, full disks and second starts, until it is complete.
+
+    python -m tests.campaigns.soak --minutes 30
+
+It is begun again with `--resume` after each fault; when it is complete, the next one begins, with
+more steps and another seed. Its weights, its best model and its history must be those of the
+same training without any fault, byte for byte, and nothing may be left over. Negative control: a
+run of which one checkpoint was changed meanwhile ends in other weights, or is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from segcore.testing.site import Site
+from tests import toy
+from tests.campaigns.commands import LEFTOVER
+from tests.campaigns.signals import LINE
+
+FAULTS = ("kill", "SIGINT", "SIGTERM", "SIGHUP", "impatience", "full disk", "second start", "none")
+SETTINGS = (
+    *("train.batch_size=4", "train.crop_size=[48, 48]", "train.eval_interval=7"),
+    *("train.save_interval=5", "train.ema_decay=0.9", "train.optimizer.clip_norm=5.0"),
+    *("train.log_interval=1",),
+)
+SMALL_FILE_BYTES = 4096  # less than a checkpoint's files, so that one of them does not fit
+
+
+class Soak:
+    """One place with a dataset and the Toy plugin, in which trainings are disturbed."""
+
+    def __init__(self, root: Path, seed: int) -> None:
+        self.root = root
+        self.rng = random.Random(seed)
+        self.seen: Counter[str] = Counter()
+        self.faults: list[str] = []
+        self.site = Site(root / "site")
+        self.site.install("toy", toy.PLUGIN)
+        self.site.write(self.site.folder / "toy_network.py", toy.NETWORK)
+        self._run(["data", "demo", "data", "--kind", "shapes", "--images", "20", "--size", "64"])
+
+    def arguments(self, run: str, steps: int, seed: int) -> list[str]:
+        """Give the command that trains in `run`, or goes on there."""
+        settings = (*SETTINGS, f"train.iters={steps}", f"train.seed={seed}")
+        command = ["train", "Toy", "--resume", "--device", "cpu", "--data", "data"]
+        command += ["--output", run, "-o", f"train.num_workers={self.rng.choice((0, 0, 1))}"]
+        return command + [text for setting in settings for text in ("-o", setting)]
+
+    def start(
+        self, arguments: list[str], limit: Callable[[], object] | None = None
+    ) -> subprocess.Popen[str]:
+        """Start `segcore` as a program of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "segcore", *arguments],
+            cwd=self.root,
+            env=self.site.environment(OMP_NUM_THREADS="1"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=limit,  # noqa: PLW1509  this process has no other threads
+        )
+
+    def _run(self, arguments: list[str]) -> None:
+        child = self.start(arguments)
+        _, said = child.communicate()
+        assert child.returncode == 0, said
+
+    def disturb(self, arguments: list[str]) -> bool:
+        """Start the training, do something bad to it, and say whether it is complete."""
+        fault = self.rng.choice(FAULTS)
+        child = self.start(arguments, _limit_files if fault == "full disk" else None)
+        if fault not in ("full disk", "none"):
+            self._wait(child)
+            if fault == "kill":
+                child.kill()
+            elif fault == "second start":
+                self._start_second(arguments, child)
+                child.send_signal(signal.SIGTERM)
+            elif fault == "impatience":
+                for pause_s in (0.1, 0):
+                    child.send_signal(signal.SIGINT)
+                    time.sleep(pause_s)
+            else:
+                child.send_signal(getattr(signal, fault))
+        _, said = child.communicate()
+        self.seen[fault] += 1
+        allowed = {
+            "kill": {-signal.SIGKILL}, "SIGINT": {130}, "SIGTERM": {143}, "SIGHUP": {129},
+            "impatience": {130}, "full disk": {2, 4}, "second start": {143}, "none": set(),
+        }[fault]  # fmt: skip
+        if child.returncode not in allowed | {0}:
+            # before our first line it is Python that answers signals
+            before = child.returncode in (-1, -2, -15) or "segcore" not in said
+            if not before:
+                self.faults.append(f"{fault}: ended with {child.returncode}: {said[-400:]}")
+        elif "this is a defect" in said or (
+            child.returncode > 128 and not any(map(LINE.match, said.splitlines()))
+        ):
+            self.faults.append(f"{fault}: said {said[-400:]}")
+        return child.returncode == 0
+
+    def _wait(self, child: subprocess.Popen[str]) -> None:
+        """Wait until the moment of the fault: any time, or once the training is under way."""
+        if self.rng.random() < 0.7:
+            for line in child.stderr or ():
+                if line.startswith(("going on", "training Toy")):
+                    break
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(self.rng.uniform(0, 2.5))  # the fault itself, not a wait for something
+
+    def _start_second(self, arguments: list[str], first: subprocess.Popen[str]) -> None:
+        holds = json.loads((self.root / "run/run.lock").read_text() or "{}") if (
+            self.root / "run/run.lock").exists() else {}  # fmt: skip
+        second = self.start([*arguments, "--no-check"])
+        _, said = second.communicate()
+        still = first.poll() is None and holds.get("pid") == first.pid
+        if still and not (second.returncode == 2 and "works in this run folder" in said):
+            self.faults.append(f"second start: {second.returncode}: {said[-400:]}")
+
+    def train_undisturbed(self, steps: int, seed: int) -> dict[str, object]:
+        """Train without a fault, and give what comes out."""
+        shutil.rmtree(self.root / "straight", ignore_errors=True)
+        self._run(self.arguments("straight", steps, seed))
+        return outcome(self.root / "straight")
+
+    def one(self, steps: int, seed: int, deadline: float) -> bool:
+        """Disturb a training until it is complete, and compare; say whether there was time."""
+        expected = self.train_undisturbed(steps, seed)
+        shutil.rmtree(self.root / "run", ignore_errors=True)
+        while not self.disturb(self.arguments("run", steps, seed)):
+            if time.monotonic() > deadline:
+                self._run(self.arguments("run", steps, seed))
+                break
+        found = outcome(self.root / "run")
+        for name in sorted(expected.keys() | found.keys()):
+            if expected.get(name) != found.get(name):
+                self.faults.append(f"training of {steps} steps, seed {seed}: {name} differs")
+        left = [p.name for p in (self.root / "run").rglob("*") if LEFTOVER.match(p.name)]
+        self.faults += [f"left over: {name}" for name in left]
+        return time.monotonic() < deadline
+
+    def is_control_caught(self) -> bool:
+        """Change a checkpoint in the midst of a training; say whether that is noticed."""
+        expected = self.train_undisturbed(12, 1)
+        shutil.rmtree(self.root / "run", ignore_errors=True)
+        child = self.start(self.arguments("run", 12, 1))
+        for line in child.stderr or ():
+            if line.startswith("step 8 of"):
+                child.kill()
+        child.communicate()
+        for path in (self.root / "run/checkpoints").glob("step-*/model.pdparams"):
+            data = bytearray(path.read_bytes())
+            data[len(data) // 2] ^= 64
+            path.write_bytes(data)
+        child = self.start(self.arguments("run", 12, 1))
+        child.communicate()
+        return child.returncode == 2 or outcome(self.root / "run") != expected
+
+
+def outcome(run: Path) -> dict[str, object]:
+    """Read what a complete run holds, but for what hangs on the clock."""
+    files: dict[str, object] = {
+        path.relative_to(run).as_posix(): path.read_bytes()
+        for folder in ("best_model", "checkpoints")
+        for path in (run / folder).rglob("*.pd*")
+        if path.suffix != ".pdstates"
+    }
+    records = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    clock = ("time", "seconds", "images_per_second")
+    files["history"] = [{k: v for k, v in r.items() if k not in clock} for r in records]
+    return files
+
+
+def _limit_files() -> None:
+    """Have the system refuse to write more than a little into a file, as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL_FILE_BYTES, SMALL_FILE_BYTES))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--steps", type=int, default=40, help="of the first training")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    options = parser.parse_args()
+    deadline = time.monotonic() + 60 * options.minutes
+    with tempfile.TemporaryDirectory(prefix="segcore-soak-") as folder:
+        soak = Soak(Path(folder), options.seed)
+        number = 0
+        while soak.one(options.steps + 7 * number, number, deadline):
+            number += 1
+            print(
+                f"{number} complete: {dict(soak.seen)}", *soak.faults[-5:], sep="\n  ", flush=True
+            )
+        caught = soak.is_control_caught()
+    print(
+        f"{number + 1} trainings with {sum(soak.seen.values())} faults ({dict(soak.seen)}), seed "
+        f"{options.seed}: {len(soak.faults)} violations; negative control: "
+        f"{'caught' if caught else 'not caught'}"
+    )
+    return int(bool(soak.faults) or not caught)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
