@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +14,18 @@ _PATIENT = {"deadline": None, "database": None, "suppress_health_check": [Health
 settings.register_profile("repeatable", derandomize=True, **_PATIENT)
 settings.register_profile("explore", **_PATIENT)
 settings.load_profile("repeatable")
+
+
+def pytest_configure() -> None:
+    """Answer signals as in a terminal: who starts the tests in the background may ignore some.
+
+    Commands that tests start would inherit that, and rightly keep to it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True, scope="session")

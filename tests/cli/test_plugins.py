@@ -71,7 +71,7 @@ def test_a_new_plugin_works_once_it_is_installed(new_plugin):
     assert "Conv2D(8, 2" in new_plugin.python("-c", code).stdout
 
 
-@pytest.mark.parametrize("name", ["../evil", "1st", "a b", "x;y", "", "é"])
+@pytest.mark.parametrize("name", ["../evil", "1st", "a b", "x;y", "é"])
 def test_a_name_that_cannot_be_a_package_is_refused(tmp_path, capsys, name):
     assert run(["plugins", "new", name, "--output", str(tmp_path)]) == 2
     assert list(tmp_path.iterdir()) == []
