@@ -11,13 +11,12 @@ from paddle import nn
 from segcore.checkpoint import pdparams
 from segcore.engine.ema import WeightAverage
 from segcore.engine.optimizer import optimizer_arrays, restore_optimizer
-from segcore.engine.state import TrainState
+from segcore.engine.state import STATE, TrainState
 from segcore.errors import CheckpointError, DivergedError
 
 __all__ = [
     "AVERAGE",
     "OPTIMIZER",
-    "STATE",
     "WEIGHTS",
     "decode_weights",
     "put_back",
@@ -28,7 +27,6 @@ __all__ = [
 WEIGHTS = "model.pdparams"
 OPTIMIZER = "model.pdopt"
 AVERAGE = "model.pdema"
-STATE = "state.json"
 
 
 def take_snapshot(

@@ -12,7 +12,10 @@ from pydantic import TypeAdapter, ValidationError
 from segcore.errors import CheckpointError
 from segcore.foreign import foreign_errors
 
-__all__ = ["TrainState"]
+__all__ = ["STATE", "TrainState"]
+
+STATE = "state.json"
+"""The file of a checkpoint that holds it."""
 
 _VERSION = 2
 _ADDED = {2: {"history_sha256"}}
@@ -21,7 +24,7 @@ _ADDED = {2: {"history_sha256"}}
 
 @dataclass
 class TrainState:
-    """The numbers that a checkpoint keeps in `state.json`.
+    """The numbers that a checkpoint keeps in the file `STATE`.
 
     `step` counts finished iterations; epoch and position in it follow from it. `evaluation_due`
     says that the evaluation of this step is still to come (states are saved before evaluating).

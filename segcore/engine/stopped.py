@@ -13,8 +13,7 @@ from segcore.checkpoint.runfolder import RunFolder
 from segcore.checkpoint.store import CheckpointStore, read_run_id
 from segcore.engine.best import BestModel, best_flaw, read_best
 from segcore.engine.history import History
-from segcore.engine.snapshot import STATE
-from segcore.engine.state import TrainState
+from segcore.engine.state import STATE, TrainState
 from segcore.errors import CheckpointError
 
 __all__ = ["StoppedRun", "read_stopped_run"]

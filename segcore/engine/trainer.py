@@ -32,13 +32,12 @@ from segcore.engine.optimizer import create_optimizer
 from segcore.engine.schedule import Schedule
 from segcore.engine.signals import StopRequested, StopSignals
 from segcore.engine.snapshot import (
-    STATE,
     decode_weights,
     put_back,
     set_weights,
     take_snapshot,
 )
-from segcore.engine.state import TrainState
+from segcore.engine.state import STATE, TrainState
 from segcore.errors import ConfigError, DivergedError, ExhaustedError
 
 if TYPE_CHECKING:
