@@ -228,7 +228,11 @@ class RunLock:
         """Remove the claim of a dead process. Raises RunLockedError if it may be alive."""
         holder = _read_holder(self._claim)
         silent_s = self._silence_s()
-        if not (holder.is_dead if holder and holder.is_here else silent_s > SILENT_S):
+        if holder and holder.is_here:
+            is_dead = holder.is_dead
+        else:
+            is_dead = silent_s > SILENT_S and not self._beats()
+        if not is_dead:
             raise self._refusal(holder, silent_s)
         grave = self.run_dir / temporary_name("lock", "trash")
         self._claim.rename(grave)
@@ -248,6 +252,17 @@ class RunLock:
             return probe.stat().st_mtime - self._claim.stat().st_mtime
         finally:
             probe.unlink(missing_ok=True)
+
+    def _beats(self) -> bool:
+        """Watch for a heartbeat: after a clock jumped, a living holder looks silent."""
+        end = time.monotonic() + 2 * HEARTBEAT_S
+        with contextlib.suppress(FileNotFoundError):
+            seen = self._claim.stat().st_mtime_ns
+            while time.monotonic() < end:
+                time.sleep(HEARTBEAT_S / 20)
+                if self._claim.stat().st_mtime_ns != seen:
+                    return True
+        return False
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -286,6 +287,78 @@ def test_a_disk_that_fails_never_leaves_half_a_file_under_the_name(web, webserve
     assert disk.struck is not None
     if (tmp_path / "w").exists():
         assert (tmp_path / "w").read_bytes() == webserver.CONTENT
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount 256 KiB of memory as a disk; give its folder and what mounts it with other options."""
+    room = tmp_path / "small"
+    room.mkdir()
+
+    def mount(options):
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(room)]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    if not mount("size=256k"):
+        pytest.skip("mounting a file system takes rights that are not there")
+    try:
+        yield room, lambda options: mount(f"remount,{options}")
+    finally:
+        subprocess.run(["umount", str(room)], check=True)
+
+
+def test_a_disk_that_is_full_midway_keeps_what_came_and_goes_on_once_there_is_room(
+    small_disk, web, webserver
+):
+    room, remount = small_disk
+    web.pages["/w"] = webserver.page()
+    rules = DownloadRules(web=WEB, attempts=1)
+    with pytest.raises(StorageError, match="MiB free"):
+        download(f"{web.address}/w", room / "w", rules=rules)
+    assert not (room / "w").exists()
+    came = (room / "w.part").stat().st_size
+    assert 0 < came < len(webserver.CONTENT)
+    assert remount("size=4m")
+    download(f"{web.address}/w", room / "w", rules=rules)
+    assert (room / "w").read_bytes() == webserver.CONTENT
+    assert web.ranges() == [None, f"bytes={came}-"]
+    assert [path.name for path in room.iterdir()] == ["w"]
+
+
+def test_a_disk_that_becomes_read_only_midway_is_told_and_loses_nothing(small_disk, web, webserver):
+    room, remount = small_disk
+    assert remount("size=4m")
+
+    def lock_midway(handler):
+        length = str(len(webserver.CONTENT))
+        webserver.send(handler, 200, webserver.CONTENT[:9999], ETag='"one"', Content_Length=length)
+
+    web.pages["/w"] = webserver.in_turn(lock_midway, webserver.page())
+
+    def pause(_):
+        assert remount("ro")
+
+    rules = DownloadRules(web=WEB, attempts=2, pause=pause)
+    with pytest.raises(StorageError, match="Read-only file system"):
+        download(f"{web.address}/w", room / "w", rules=rules)
+    assert not (room / "w").exists()
+    assert remount("rw")
+    download(f"{web.address}/w", room / "w", rules=rules)
+    assert (room / "w").read_bytes() == webserver.CONTENT
+
+
+@pytest.mark.parametrize("jump_s", [-1e6, 1e6])
+def test_a_clock_that_jumps_changes_nothing(jump_s, fetch, web, webserver, monkeypatch):
+    """No limit hangs on the time of day, which is set again and again."""
+    begun, calls = time.time(), []
+
+    def jumping():
+        calls.append(None)
+        return begun + jump_s * (len(calls) % 2)
+
+    monkeypatch.setattr(time, "time", jumping)
+    web.pages["/w"] = webserver.in_turn(webserver.cut(1000), webserver.page())
+    assert fetch() == webserver.CONTENT
 
 
 def test_a_killed_download_goes_on_where_it_was(fetch, web, webserver):

@@ -70,12 +70,38 @@ def test_without_flock_a_living_process_of_another_host_is_named(tmp_path):
         RunLock(tmp_path, flock=no_flock).__enter__()
 
 
-def test_without_flock_a_host_that_fell_silent_is_succeeded(tmp_path):
+def test_without_flock_a_host_that_fell_silent_is_succeeded(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock_module, "HEARTBEAT_S", 0.01)
     path = hold(tmp_path, host="node-17")
     an_hour_ago = path.stat().st_mtime - 3600
     os.utime(path, (an_hour_ago, an_hour_ago))
     with RunLock(tmp_path, flock=no_flock) as lock:
         lock.check()
+
+
+@pytest.mark.parametrize("jump_s", [-86_400, 3600, 86_400])
+def test_without_flock_a_living_host_outlasts_a_jump_of_the_clock(jump_s, tmp_path, monkeypatch):
+    monkeypatch.setattr(lock_module, "HEARTBEAT_S", 1.0)
+    path = hold(tmp_path, host="node-17")
+    now, stop = path.stat().st_mtime, threading.Event()
+
+    def beat():
+        """Beat by a clock that is `jump_s` behind ours, as that of node-17 is until it is set."""
+        number = 0
+        while not stop.wait(0.02):
+            number += 1
+            os.utime(path, (now - jump_s + number, now - jump_s + number))
+
+    os.utime(path, (now - jump_s, now - jump_s))
+    thread = threading.Thread(target=beat)
+    thread.start()
+    try:
+        with pytest.raises(RunLockedError, match="on node-17"):
+            RunLock(tmp_path, flock=no_flock).__enter__()
+    finally:
+        stop.set()
+        thread.join()
+    assert path.exists()
 
 
 def test_without_flock_a_claim_that_nobody_signed_is_respected_while_fresh(tmp_path):

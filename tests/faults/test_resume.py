@@ -5,6 +5,7 @@ The network is tiny, but everything around it is real: processes, signals, files
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,8 @@ from segcore.errors import (
     ExhaustedError,
     Interrupted,
 )
+from segcore.testing.site import Site
+from tests.toy import NETWORK, PLUGIN
 
 STEPS = 24
 FULL = (
@@ -119,6 +122,37 @@ def test_other_data_is_refused(configure, monkeypatch, tmp_path, shapes):
     (data / "train.txt").write_text("\n".join(rows[:-1]) + "\n")
     with pytest.raises(CheckpointError, match="datasets: list of train"):
         train(config, tmp_path / "run", device="cpu", resume=True)
+
+
+def test_another_version_of_a_plugin_is_listed_and_taken_on_when_asked_for(shapes, tmp_path):
+    site = Site(tmp_path / "site")
+    (site.folder / "toy_network.py").write_text(NETWORK)
+    site.install("toy", PLUGIN, version="1.0")
+    command = ["train", "Toy", "--data", str(shapes), "--output", str(tmp_path / "run")]
+    command += ["--device", "cpu", "--resume", "-o", "train.iters=6", "-o", "train.batch_size=4"]
+    command += ["-o", "train.crop_size=[48, 48]", "-o", "train.log_interval=1"]
+    command += ["-o", "train.observers=[{type: Signalling}]"]
+    assert site.segcore(*command, SIGNAL_STEPS="3").returncode == 143
+    before = inventory(tmp_path / "run")
+
+    shutil.rmtree(site.folder / "segcore_toy-1.0.dist-info")
+    site.install("toy", PLUGIN, version="1.1")
+    refused = site.segcore(*command)
+    assert refused.returncode == 2, refused.stderr
+    assert re.search(r"segcore-toy: was '?1\.0'?, is '?1\.1'?", refused.stderr), refused.stderr
+    assert inventory(tmp_path / "run") == before
+    accepted = site.segcore(*command, "--accept-changes")
+    assert accepted.returncode == 0, accepted.stderr
+    assert "taken on" in accepted.stderr
+
+
+def inventory(run):
+    """The files of a run by name, but for the log and the lock, which each start may write to."""
+    return {
+        path.relative_to(run).as_posix(): path.read_bytes()
+        for path in sorted(run.rglob("*"))
+        if path.is_file() and path.name not in ("train.log", "run.lock")
+    }
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
