@@ -37,7 +37,9 @@ MOST_IMAGES: Final = 65536  # in one batch
 MOST_WORKERS: Final = 256
 
 Count = Annotated[int, Field(lt=2**63)]
-Side = Annotated[int, Field(gt=0, lt=2**31)]
+LARGEST_SIDE: Final = 2**31 - 1
+"""Of an image, in pixels; where it stands for a limit, there is none."""
+Side = Annotated[int, Field(gt=0, le=LARGEST_SIDE)]
 Size = Annotated[tuple[Side, Side], Field(strict=False)]
 Byte = Annotated[int, Field(ge=0, le=255)]
 Colour = Annotated[tuple[Byte, Byte, Byte], Field(strict=False)]

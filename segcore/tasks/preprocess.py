@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from segcore.config.schema import LARGEST_SIDE
 from segcore.errors import ExportError
 from segcore.tasks.instance_batch import SIZE_DIVISOR
 
@@ -71,7 +72,8 @@ def _write_by_short(step: _Step) -> dict[str, Any]:
     sides = [sides] if isinstance(sides, int) else list(sides)
     if len(sides) > 1 or step["max_size"] < sides[0]:
         raise ExportError("ResizeByShort to several sides, or above max_size, has no like there")
-    return _resize((sides[0], int(step["max_size"])), "LINEAR", keep_ratio=True)
+    most = min(int(step["max_size"]), LARGEST_SIDE)
+    return _resize((sides[0], most), "LINEAR", keep_ratio=True)
 
 
 def _write_by_long(step: _Step) -> dict[str, Any]:
@@ -122,10 +124,13 @@ def _read_resize(operation: _Step) -> dict[str, Any]:
     if isinstance(interpolation, int):
         interpolation = _INTERPOLATIONS[interpolation]
     name = str(interpolation).upper()
+    keeps_ratio = bool(operation.get("keep_ratio", False))
+    if keeps_ratio:  # the larger side is only a limit, and some files say 10**10
+        width, height = min(width, LARGEST_SIDE), min(height, LARGEST_SIDE)
     return {
         "type": "Resize",
         "target_size": [width, height],
-        "keep_ratio": bool(operation.get("keep_ratio", False)),
+        "keep_ratio": keeps_ratio,
         "interp": _INTERPOLATION_NAMES.get(name, name),
     }
 

@@ -31,11 +31,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LIMIT_S = 3.0
 LINE = re.compile(r"segcore: stopped by (SIGINT|SIGTERM|SIGHUP)([ ;].*)?$")
 DEAF = (
-    "import signal, sys\n"
-    "from segcore.cli.main import main\n"
+    "import signal, time\n"
     "for name in ('SIGINT', 'SIGTERM', 'SIGHUP'):\n"
     "    signal.signal(getattr(signal, name), lambda *_: None)\n"
-    "main()"
+    f"time.sleep({LIMIT_S + 2})"
 )
 
 
@@ -194,7 +193,7 @@ def main() -> int:
             total, faulty = total + seen, faulty + len(faults)
             print(f"{command.name}: {dict(seen)}, {len(faults)} faults", *faults[:8], sep="\n  ",
                   flush=True)  # fmt: skip
-        few = min(options.count, 9)
+        few = min(options.count, 3)
         _, caught = run_campaign(bench, READERS[4], few, rng, ("-c", DEAF))
     print(
         f"{options.count} signals to each of {len(commands)} commands: {total['stopped']} stopped, "
