@@ -10,6 +10,7 @@ from segcore.checkpoint.manifest import MANIFEST
 from segcore.checkpoint.runfolder import RunFolder
 from segcore.config.schema import Config
 from segcore.engine.state import TrainState
+from segcore.filesystem import list_names
 
 __all__ = ["describe_result"]
 
@@ -19,12 +20,16 @@ _EXPORT_KEYS = {".yml": "inference_config", ".json": "pdmodel", ".pdmodel": "pdm
 def describe_result(
     config: Config, folder: RunFolder, state: TrainState, exported: Sequence[Path]
 ) -> dict[str, Any]:
-    """Say what came out of a training; paths are relative to the run folder."""
+    """Say what came out of a training; paths are relative to the run folder.
+
+    Raise PathError where the folder of the best model cannot be listed.
+    """
 
     def shown(path: Path) -> str:
         return path.relative_to(folder.path).as_posix()
 
-    weights = sorted(folder.best_model.glob("model.*"))
+    names = [name for name in list_names(folder.best_model) if name.startswith("model.")]
+    weights = [folder.best_model / name for name in names]
     return {
         "done_flag": True,
         "model_name": config.model.name,
