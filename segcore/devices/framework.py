@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import threading
 import warnings
 import zlib
@@ -17,7 +18,8 @@ from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
-from segcore.errors import FrameworkMissingError
+from segcore.checkpoint.files import make_folders
+from segcore.errors import FrameworkMissingError, SegcoreError
 from segcore.warned import warned
 
 __all__ = ["available_cpus", "essence", "require_paddle", "restore_threads"]
@@ -71,11 +73,32 @@ def _import_quietly() -> Any:
             return import_module("paddle")  # waits for the end of an import that is under way
         # Paddle 2.6 brings a zlib of its own; Python's crashes unless its names are bound before
         zlib.decompress(zlib.compress(b"segcore"))
-        with _keeping_signals(), warned(), contextlib.redirect_stderr(io.StringIO()):
+        quiet = contextlib.redirect_stderr(io.StringIO())
+        with _keeping_signals(), _home_for_caches(), warned(), quiet:
             paddle = import_module("paddle")
     # batch norm says this at its first step in training, to everybody
     warnings.filterwarnings("ignore", message="When training, we now always track global mean")
     return paddle
+
+
+@contextlib.contextmanager
+def _home_for_caches() -> Iterator[None]:
+    """Lend Paddle the folder of temporary files as home where it cannot have its cache there.
+
+    Importing it makes ~/.cache/paddle, and fails where nothing can be made.
+    """
+    home = os.environ.get("HOME")
+    try:
+        make_folders(Path("~/.cache/paddle").expanduser())
+    except (SegcoreError, RuntimeError):  # RuntimeError: nobody knows whose home to take
+        os.environ["HOME"] = tempfile.gettempdir()
+    try:
+        yield
+    finally:
+        if home is not None:
+            os.environ["HOME"] = home
+        else:
+            os.environ.pop("HOME", None)
 
 
 @contextlib.contextmanager

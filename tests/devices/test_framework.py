@@ -52,6 +52,15 @@ THREADS = (
 )
 
 
+@pytest.mark.parametrize("home", ["/proc", "/dev/null"])
+def test_paddle_needs_no_home_that_can_be_written(home):
+    code = (
+        "import os; from segcore.devices.framework import require_paddle as get\n"
+        "print(get().ones([2]).sum().item(), os.environ['HOME'])"
+    )
+    assert run(code, HOME=home) == f"2.0 {home}"
+
+
 def test_threads_are_settled_before_paddle_would_set_them_to_one():
     assert run(THREADS) == str(framework.available_cpus())
 
