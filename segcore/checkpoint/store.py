@@ -106,6 +106,7 @@ class CheckpointStore:
             self._make_folder()
             with self._temporary(self._folder, final.name) as folder:
                 self._build(folder, step, parts, {}, info)
+                self._set_aside(final)
                 install_folder(folder, final, self._files)
             self._parent = self._confirm(final).digest
             self._retire(step)
@@ -135,7 +136,7 @@ class CheckpointStore:
         return final
 
     def _set_aside(self, final: Path) -> None:
-        """Move what is not of a training out of the best model, which is about to go."""
+        """Move what is not of a training out of a folder that is about to go."""
         try:
             own = {name.split("/")[0] for name in read_manifest(final, self._files).files}
         except (CheckpointError, OSError):
@@ -148,11 +149,11 @@ class CheckpointStore:
         for path in strangers:
             self._files.replace(path, aside / path.name)
         self._files.sync(aside)
-        log.warning("%s: a better model comes; what you put there is in %s", final, aside)
+        log.warning("%s: is written anew; what you put there is in %s", final, aside)
 
     @staticmethod
     def _is_own(path: Path, names: Collection[str]) -> bool:
-        """Say whether something in a best model is of its `names`, or made from it."""
+        """Say whether something beside a model is of its `names`, or made from it."""
         name = path.name
         return (
             name in names

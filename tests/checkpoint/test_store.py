@@ -70,6 +70,15 @@ def test_saving_a_step_again_replaces_it(store):
     assert names_in(store.run_dir / "checkpoints") == ["step-3"]
 
 
+def test_what_a_user_put_into_a_step_outlives_its_replacement(store):
+    (store.save(3, PARTS) / "notes.txt").write_text("mine")
+    store.save(3, parts_of(9))
+    folder = store.run_dir / "checkpoints"
+    assert (folder / "step-3.bak" / "notes.txt").read_text() == "mine"
+    assert (store.steps(), store.load().parts) == ([3], parts_of(9))
+    assert names_in(folder) == ["step-3", "step-3.bak"]
+
+
 def test_a_checkpoint_names_the_one_it_grew_from(store):
     first = read_manifest(store.save(1, PARTS))
     second = read_manifest(store.save(2, PARTS))
