@@ -183,6 +183,7 @@ class Guard:
 
     def check_file(self, path: Path, is_ours: Recogniser = is_unknown) -> None:
         """Raise OutputError unless a file may be written at `path`; it says what to do instead."""
+        self._refuse_checkpoints(path)
         try:
             status = path.lstat()
         except (FileNotFoundError, NotADirectoryError):
@@ -227,6 +228,7 @@ class Guard:
             raise OutputError(
                 f"{folder}: is a symbolic link to {folder.readlink()}. Name the folder itself."
             )
+        self._refuse_checkpoints(folder)
         if not exists(folder):
             return
         if not is_folder(folder):
@@ -284,6 +286,15 @@ class Guard:
                     f"{path}: belongs to {place}, which this command reads, and is never written "
                     "over. Name another output. Nothing was written."
                 )
+
+    def _refuse_checkpoints(self, path: Path) -> None:
+        """Refuse even new files among checkpoints, which are what they list and nothing else."""
+        run = RunFolder.keeping(path)
+        if run is not None and (self._run is None or self._run.resolve() != run.path):
+            raise OutputError(
+                f"{path}: would lie among the checkpoints of the run {run.path}. Name another "
+                "output. Nothing was written."
+            )
 
     def _refuse_run(self, path: Path) -> None:
         """Refuse what a run consists of, but for the command that writes this run."""

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from segcore.checkpoint.files import is_leftover, siblings
 from segcore.errors import CheckpointError
-from segcore.filesystem import is_file, is_folder
+from segcore.filesystem import is_file, is_folder, list_names, real_path
 
-__all__ = ["OLDER_NAMES_OF_BEST", "RunFolder"]
+__all__ = ["OLDER_NAMES_OF_BEST", "RunFolder", "results_folder"]
 
 OLDER_NAMES_OF_BEST = ("best_model.new", "best_model.old")
 """What earlier versions called the best model while it was replaced.
@@ -27,6 +27,16 @@ class RunFolder:
     """The folder that a training writes into, and that evaluation, prediction and export read."""
 
     path: Path
+
+    @classmethod
+    def keeping(cls, path: Path) -> RunFolder | None:
+        """Return the run that keeps `path` among its checkpoints, or None."""
+        for folder in real_path(path).parents:
+            run = cls(folder.parent)
+            # other programs have folders of that name, too
+            if folder == run.checkpoints and any(n.startswith("step-") for n in list_names(folder)):
+                return run
+        return None
 
     @property
     def config(self) -> Path:
@@ -125,3 +135,14 @@ class RunFolder:
             can_use = os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=_BY_EFFECTIVE_IDS)
             if os.path.lexists(path) and not can_use:
                 raise CheckpointError(f"{path}: may not be read and written; mend its permissions")
+
+
+def results_folder(model: Path) -> Path:
+    """Return where results of the model at `model` go by default: its folder, or its run's.
+
+    A checkpoint is what its manifest lists and nothing else.
+    """
+    run = RunFolder.keeping(model)
+    if run is not None:
+        return run.path
+    return model.parent if is_file(model) else model

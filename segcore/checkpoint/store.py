@@ -139,7 +139,7 @@ class CheckpointStore:
         """Move what is not of a training out of a folder that is about to go."""
         try:
             own = {name.split("/")[0] for name in read_manifest(final, self._files).files}
-        except (CheckpointError, OSError):
+        except (CheckpointError, FileNotFoundError, NotADirectoryError):
             return  # nobody can say what is whose
         strangers = [path for path in self._list(final) if not self._is_own(path, own)]
         if not strangers:

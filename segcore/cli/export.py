@@ -9,7 +9,6 @@ import click
 
 from segcore.cli.messages import printable, say
 from segcore.cli.table import print_json
-from segcore.filesystem import is_file
 
 __all__ = ["export_command"]
 
@@ -33,6 +32,7 @@ def export_command(run: Path, format_name: str, output: Path | None, as_json: bo
     name = get_catalogue().exporters.find(format_name).spec.name
 
     from segcore.checkpoint.ownership import Guard
+    from segcore.checkpoint.runfolder import results_folder
     from segcore.devices.framework import require_paddle
     from segcore.export.folder import find_stranger
     from segcore.export.write import write_export
@@ -42,7 +42,7 @@ def export_command(run: Path, format_name: str, output: Path | None, as_json: bo
     require_paddle()
     found = find_trained(run)
     if output is None:
-        output = (run.parent if is_file(run) else run) / "export" / name
+        output = results_folder(run) / "export" / name
     guard = Guard([run, found.source.weights])
     guard.check_folder(output, find_stranger)  # before the work, not after it
     verify_source(replace(found.source, export_dir=None))

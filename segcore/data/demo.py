@@ -23,6 +23,7 @@ __all__ = ["KINDS", "Kind", "draw_dataset", "draw_sample"]
 Kind = Literal["optic-disc", "shapes", "instances"]
 KINDS: tuple[Kind, ...] = ("optic-disc", "shapes", "instances")
 
+_MOST_IMAGES = 1_000_000
 _VAL_SHARE = 5  # one image in five is held out
 _SMALLEST_OBJECT_PX = 12  # visible pixels; of less nobody could tell what it is
 
@@ -75,9 +76,10 @@ def draw_dataset(
         raise RequestError(f"kind {kind!r}: there are only {' and '.join(KINDS)}.")
     if seed < 0:
         raise RequestError(f"seed {seed}: must be 0 or more.")
-    if images < 2 or not 32 <= size <= 8192:
+    if not 2 <= images <= _MOST_IMAGES or not 32 <= size <= 8192:
         raise RequestError(
-            f"{images} images of {size} px: a dataset needs 2 images or more, of 32 to 8192 px."
+            f"{images!r:.20} images of {size!r:.20} px: a dataset has 2 to {_MOST_IMAGES} images "
+            "of 32 to 8192 px."
         )
     goes_on = is_unfinished(root)
     if not (force or goes_on or is_free(root)):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from segcore.checkpoint.files import prepare_output
 from segcore.checkpoint.ownership import EVALUATION_MARK, Guard, marked, marked_by
+from segcore.checkpoint.runfolder import results_folder
 from segcore.config.resolve import override_config
 from segcore.data.class_names import compare_class_names
 from segcore.data.dataset import open_dataset
@@ -20,7 +21,6 @@ from segcore.data.sampler import Sampler
 from segcore.data.tally import Tally
 from segcore.data.transforms.build import build_transforms
 from segcore.errors import DataError
-from segcore.filesystem import is_folder
 from segcore.tasks.sample import Sample
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def evaluate_model(
             "eval": config.eval.model_copy(update=dict(changes or {})),
         }
     )
-    folder = output or (path if is_folder(path) else path.parent)
+    folder = output or results_folder(path)
     file, guard = folder / _RESULT, Guard([path, data], force=force)
     guard.check_file(file, marked_by(EVALUATION_MARK))
     prepare_output(folder)

@@ -130,9 +130,10 @@ def train(
 
 def _require_no_run(folder: RunFolder, *, unless: bool) -> None:
     if folder.holds_run() and not unless:
+        advice = "Go on with it by --resume, or name" if folder.checkpoints.exists() else "Name"
+        found = ", ".join(path.name for path in folder.contents())
         raise OutputError(
-            f"{folder.path}: holds a run already. Go on with it by --resume, or name another "
-            "--output."
+            f"{folder.path}: holds a run already ({found}). {advice} another --output."
         )
 
 

@@ -51,6 +51,28 @@ def test_new_files_and_files_of_ours_are_written(tmp_path):
     assert (tmp_path / "deep/er/a.json").read_bytes() == OWN + b"\n"
 
 
+def run_with_checkpoint(root):
+    write(root / "run/checkpoints/step-3/MANIFEST.json")
+    return root / "run"
+
+
+@pytest.mark.parametrize("name", ["step-3/a.png", "a.png", "new/er/a.png", "step-3/MANIFEST.json"])
+@pytest.mark.parametrize("force", [False, True])
+def test_checkpoints_get_no_files_of_other_commands(name, force, tmp_path):
+    run = run_with_checkpoint(tmp_path)
+    before = snapshot(tmp_path)
+    with pytest.raises(OutputError, match="checkpoint"):
+        Guard(force=force).write_file(run / "checkpoints" / name, OWN, IS_OURS)
+    with pytest.raises(OutputError, match="checkpoint"):
+        Guard(force=force).check_folder(run / "checkpoints" / name, lambda _: None)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_folder_that_is_called_checkpoints_is_no_run_by_that(tmp_path):
+    for _ in range(2):
+        Guard().write_file(tmp_path / "checkpoints/a.json", OWN, IS_OURS)
+
+
 def strangers(root):
     """Places with something of the user's, by what it is."""
     write(root / "elsewhere", OWN)

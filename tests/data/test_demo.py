@@ -102,7 +102,7 @@ def test_drawings_do_not_touch_the_global_generator():
 
 @pytest.mark.parametrize(("images", "size"), [(1, 64), (4, 31), (4, 10**6)])
 def test_arguments_that_make_no_dataset_are_refused(tmp_path, images, size):
-    with pytest.raises(RequestError, match="2 images or more"):
+    with pytest.raises(RequestError, match="2 to 1000000 images"):
         draw_dataset(tmp_path / "set", images=images, size=size)
     assert not (tmp_path / "set").exists()
 
