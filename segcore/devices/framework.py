@@ -22,7 +22,13 @@ from segcore.checkpoint.files import make_folders
 from segcore.errors import FrameworkMissingError, SegcoreError
 from segcore.warned import warned
 
-__all__ = ["available_cpus", "essence", "require_paddle", "restore_threads"]
+__all__ = [
+    "available_cpus",
+    "essence",
+    "home_for_caches",
+    "require_paddle",
+    "restore_threads",
+]
 
 # Where the sentence stands in what Paddle raises: "(InvalidArgument) ..." below a C++ stack, or
 # "ValueError: ..." below an excerpt of the code that it was tracing.
@@ -74,7 +80,7 @@ def _import_quietly() -> Any:
         # Paddle 2.6 brings a zlib of its own; Python's crashes unless its names are bound before
         zlib.decompress(zlib.compress(b"segcore"))
         quiet = contextlib.redirect_stderr(io.StringIO())
-        with _keeping_signals(), _home_for_caches(), warned(), quiet:
+        with _keeping_signals(), home_for_caches(), warned(), quiet:
             paddle = import_module("paddle")
     # batch norm says this at its first step in training, to everybody
     warnings.filterwarnings("ignore", message="When training, we now always track global mean")
@@ -82,10 +88,10 @@ def _import_quietly() -> Any:
 
 
 @contextlib.contextmanager
-def _home_for_caches() -> Iterator[None]:
+def home_for_caches() -> Iterator[None]:
     """Lend Paddle the folder of temporary files as home where it cannot have its cache there.
 
-    Importing it makes ~/.cache/paddle, and fails where nothing can be made.
+    Importing it and tracing a network need ~/.cache/paddle, and fail where nothing can be made.
     """
     home = os.environ.get("HOME")
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from segcore.checkpoint.files import DISK, write_atomic
 from segcore.devices.cpu import CPU
-from segcore.devices.framework import essence, require_paddle
+from segcore.devices.framework import essence, home_for_caches, require_paddle
 from segcore.errors import ExportError
 from segcore.export.yml import INFERENCE_YML, render_description
 from segcore.filesystem import is_file
@@ -52,7 +52,8 @@ def save_graph(network: paddle.nn.Layer, specs: list[Any], prefix: Path) -> tupl
     """Trace `network`; save its graph and its weights under `prefix`. Raises ExportError."""
     paddle = require_paddle()
     try:
-        paddle.jit.save(network, str(prefix), input_spec=specs)
+        with home_for_caches():
+            paddle.jit.save(network, str(prefix), input_spec=specs)
     except (OSError, MemoryError):
         _forget_failed_trace()
         raise

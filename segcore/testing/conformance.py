@@ -22,6 +22,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from segcore.devices.framework import home_for_caches
 from segcore.errors import CheckFailed
 from segcore.nn.build import build_model
 
@@ -205,8 +206,10 @@ def _traces_to_a_graph_for_any_size(subject: Subject) -> None:
     expected = [_logits(network, subject.images(size)).numpy() for size in sizes]
     spec = paddle.static.InputSpec([None, subject.in_channels, None, None], "float32", "x")
     graph = paddle.jit.to_static(network, input_spec=[spec], full_graph=True)
-    for size, logits in zip(sizes, expected, strict=True):
-        distance = np.abs(_logits(graph, subject.images(size)).numpy() - logits).max()
+    with home_for_caches():  # tracing happens at the first run
+        found = [_logits(graph, subject.images(size)).numpy() for size in sizes]
+    for size, logits, traced in zip(sizes, expected, found, strict=True):
+        distance = np.abs(traced - logits).max()
         require(
             bool(distance <= subject.tolerance * np.abs(logits).max()),
             f"the traced graph is off by {distance:.1e} for images of {size}: does the code read "

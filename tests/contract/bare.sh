@@ -1,13 +1,13 @@
 # Run `make ARGUMENT...` where there is next to nothing: in a copy of the sources without .git, below a path
 # with spaces and beyond ASCII, with no variable but PATH and LANG=C, no compiler and no git on the PATH, an
 # empty cache of pip, a folder for temporary files of its own, files private to the user, and no standard
-# input. `make setup` has no HOME, the rest one that nobody may write to. As root, where the user `nobody`
-# can reach Python, all of it is done as `nobody`.
+# input. `make setup` has no HOME, the rest one that cannot be written. As root, where the user `nobody` can
+# reach Python, all of it is done as `nobody`.
 set -eu
 
 here=$(cd "$(dirname "$0")/../.." && pwd)
 room=$(mktemp -d)
-trap 'rm -rf "$room"' EXIT
+trap 'umount "$room/home" 2> /dev/null || true; rm -rf "$room"' EXIT
 chmod 755 "$room"
 copy="$room/Ein Ort für Bilder/seg core"
 mkdir -p "$copy" "$room/bin" "$room/tmp"
@@ -41,6 +41,11 @@ if [ "$(id -u)" = 0 ] && $nobody sh -c '"$0" -c "import venv"' "$python" 2> /dev
     as=$nobody
     chown -R 65534:65534 "$room"
 fi
+mkdir -m 555 "$room/home"
+# root may write whatever the mode says, but not to a file system that is read-only
+if [ "$(id -u)" = 0 ] && [ -z "$as" ]; then
+    mount -t tmpfs -o ro none "$room/home" || echo "HOME can be written: nothing may be mounted here" >&2
+fi
 umask 077
 cd "$copy"
 bare() {
@@ -49,4 +54,4 @@ bare() {
 }
 echo "${as:+as nobody }in $copy"
 bare "$@" make setup PYTHON="$python"
-eval "bare \"\$@\" HOME=/proc make PYTHON='$python' $arguments"
+eval "bare \"\$@\" HOME='$room/home' make PYTHON='$python' $arguments"
