@@ -18,6 +18,7 @@ from segcore.checkpoint.files import (
     temporary_name,
 )
 from segcore.checkpoint.ownership import first_in
+from segcore.errors import OutputError
 
 __all__ = ["filling", "is_free", "is_unfinished"]
 
@@ -28,12 +29,18 @@ _NOTE = re.compile(r"\.unfinished-folder-\d+-[0-9a-f]{24}\Z")
 def filling(folder: Path, files: Files = DISK) -> Iterator[None]:
     """Keep a note in `folder` while the block fills it, and leave it there if that fails.
 
-    Raises StorageError.
+    Where the block refuses to write over something, with OutputError, no note stays: it would let
+    the next command write there. Raises StorageError.
     """
     note = folder / temporary_name("folder", "unfinished")
     with storage_errors(folder):
         files.write_file(note, b"A command of segcore that fills this folder did not end yet.\n")
-    yield
+    try:
+        yield
+    except OutputError:
+        with storage_errors(folder):
+            files.unlink(note)
+        raise
     with storage_errors(folder):
         for name in files.listdir(folder):
             if name == note.name or (_NOTE.match(name) and is_abandoned(name)):

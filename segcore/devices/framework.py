@@ -34,6 +34,7 @@ __all__ = [
 # "ValueError: ..." below an excerpt of the code that it was tracing.
 _SENTENCE = re.compile(r"\([A-Z]\w+\) |\w+(?:Error|Exception): ")
 _importing = threading.RLock()
+_lending = threading.RLock()  # a second thread would take the lent home for the user's
 _modes: list[Any] = []
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
@@ -93,18 +94,22 @@ def home_for_caches() -> Iterator[None]:
 
     Importing it and tracing a network need ~/.cache/paddle, and fail where nothing can be made.
     """
-    home = os.environ.get("HOME")
-    try:
-        make_folders(Path("~/.cache/paddle").expanduser())
-    except (SegcoreError, RuntimeError):  # RuntimeError: nobody knows whose home to take
-        os.environ["HOME"] = tempfile.gettempdir()
-    try:
-        yield
-    finally:
-        if home is not None:
-            os.environ["HOME"] = home
+    with _lending:
+        try:
+            make_folders(Path("~/.cache/paddle").expanduser())
+        except (SegcoreError, RuntimeError):  # RuntimeError: nobody knows whose home to take
+            home = os.environ.get("HOME")
         else:
-            os.environ.pop("HOME", None)
+            yield
+            return
+        os.environ["HOME"] = tempfile.gettempdir()
+        try:
+            yield
+        finally:
+            if home is None:
+                del os.environ["HOME"]
+            else:
+                os.environ["HOME"] = home
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import pytest
 from segcore.checkpoint import files
 from segcore.checkpoint.ownership import first_in
 from segcore.checkpoint.unfinished import filling, is_free, is_unfinished
+from segcore.errors import OutputError
 
 KILLED = """
 import os, signal, sys
@@ -27,6 +28,13 @@ with filling(root):
 def kill(folder):
     done = subprocess.run([sys.executable, "-c", KILLED, str(folder)], check=False)
     assert done.returncode == -signal.SIGKILL
+
+
+def test_a_refusal_leaves_no_note_that_lets_the_next_command_write_there(tmp_path):
+    (tmp_path / "thesis").write_text("mine")
+    with pytest.raises(OutputError), filling(tmp_path):
+        raise OutputError("belongs to somebody else")
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
 
 
 def test_a_folder_is_unfinished_until_the_next_command_finishes_it(tmp_path):

@@ -1,7 +1,11 @@
 """Paddle is imported once, with the right threads, and its absence is told with the way out."""
 
+import os
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 
 import pytest
 
@@ -59,6 +63,27 @@ def test_paddle_needs_no_home_that_can_be_written(home):
         "print(get().ones([2]).sum().item(), os.environ['HOME'])"
     )
     assert run(code, HOME=home) == f"2.0 {home}"
+
+
+def test_a_home_lent_to_several_threads_is_given_back(monkeypatch):
+    monkeypatch.setenv("HOME", "/proc")
+    both = threading.Barrier(2)
+    seen = []
+
+    def borrow():
+        both.wait()
+        for _ in range(50):
+            with framework.home_for_caches():
+                seen.append(os.environ["HOME"])
+                time.sleep(0)  # let the other thread in
+
+    threads = [threading.Thread(target=borrow) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(seen) == {tempfile.gettempdir()}
+    assert os.environ["HOME"] == "/proc"
 
 
 def test_threads_are_settled_before_paddle_would_set_them_to_one():
