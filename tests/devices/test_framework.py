@@ -5,7 +5,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 import pytest
 
@@ -65,24 +64,22 @@ def test_paddle_needs_no_home_that_can_be_written(home):
     assert run(code, HOME=home) == f"2.0 {home}"
 
 
-def test_a_home_lent_to_several_threads_is_given_back(monkeypatch):
+def test_a_home_lent_to_two_threads_is_given_back(monkeypatch):
     monkeypatch.setenv("HOME", "/proc")
-    both = threading.Barrier(2)
-    seen = []
+    entered, first_left = threading.Event(), threading.Event()
 
     def borrow():
-        both.wait()
-        for _ in range(50):
-            with framework.home_for_caches():
-                seen.append(os.environ["HOME"])
-                time.sleep(0)  # let the other thread in
+        with framework.home_for_caches():
+            entered.set()
+            first_left.wait()
 
-    threads = [threading.Thread(target=borrow) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert set(seen) == {tempfile.gettempdir()}
+    second = threading.Thread(target=borrow)
+    with framework.home_for_caches():
+        assert os.environ["HOME"] == tempfile.gettempdir()
+        second.start()
+        entered.wait(0.3)  # it must not get in, so this is all the chance that it gets
+    first_left.set()
+    second.join()
     assert os.environ["HOME"] == "/proc"
 
 
