@@ -56,15 +56,17 @@ def interrupt(
 ) -> Ending:
     """Start `command`, send the signal after `delay_s`, and say how it ended."""
     bench.begin()
-    child = subprocess.Popen(
-        [sys.executable, *start, *command.arguments],
-        cwd=bench.work,
-        env={**bench.site.environment(), "TMPDIR": str(bench.temporary)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    out, err = bench.root / "out", bench.root / "err"
+    # into files: a pipe that nobody reads is full after 64 KiB, and then no answer can be whole
+    with out.open("wb") as stdout, err.open("wb") as stderr:
+        child = subprocess.Popen(
+            [sys.executable, *start, *command.arguments],
+            cwd=bench.work,
+            env={**bench.site.environment(), "TMPDIR": str(bench.temporary)},
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+        )
     with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(delay_s)
     children = _children(child.pid)
@@ -72,16 +74,17 @@ def interrupt(
     begun = time.monotonic()
     child.send_signal(signum)
     try:
-        out, err = child.communicate(timeout=10 * LIMIT_S)
+        child.wait(10 * LIMIT_S)
     except subprocess.TimeoutExpired:
         child.kill()
-        out, err = child.communicate()
+        child.wait()
     seconds = time.monotonic() - begun
     deadline = time.monotonic() + LIMIT_S
     while any(map(_is_alive, children)) and time.monotonic() < deadline:
         time.sleep(0.02)
     orphans = tuple(filter(_is_alive, children))
-    return Ending(signum, child.returncode, seconds, out, err, was_ours, orphans)
+    said = out.read_text(), err.read_text()
+    return Ending(signum, child.returncode, seconds, *said, was_ours, orphans)
 
 
 def faults_of(bench: Bench, command: Command, ending: Ending) -> Iterator[str]:
