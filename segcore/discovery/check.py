@@ -29,7 +29,7 @@ from segcore.errors import (
     RequestError,
     SegcoreError,
 )
-from segcore.filesystem import is_file, is_folder, read_regular, real_path
+from segcore.filesystem import exists, is_file, is_folder, read_regular, real_path
 
 __all__ = ["Report", "check_plugin", "locate_plugins"]
 
@@ -73,6 +73,11 @@ def locate_plugins(name_or_path: str) -> tuple[list[FoundPlugin], list[str]]:
 
     installed = find_plugins()
     named = [found for found in installed if is_named(found, name_or_path)]
+    if not named and exists(path):
+        raise RequestError(
+            f"{name_or_path}: is neither the folder of a project nor a module (.py), and no plugin "
+            "of that name is installed"
+        )
     if not named:
         known = [found.name for found in installed]
         guesses = nearest(name_or_path, known) or known[:10]

@@ -1,10 +1,14 @@
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from segcore.cli.data import data_command
+from segcore.cli.main import run as run_segcore
 from segcore.errors import OutputError
 
 
@@ -40,6 +44,37 @@ def test_demo_knows_its_kinds(tmp_path):
     result = run("demo", tmp_path / "set", "--kind", "cats")
     assert result.exit_code == 2
     assert "'optic-disc', 'shapes'" in result.output
+
+
+@pytest.fixture
+def drawn(tmp_path):
+    assert run("demo", tmp_path / "set", "--images", 2, "--size", 32).exit_code == 0
+    return tmp_path / "set"
+
+
+def convert(folder, classes, *options):
+    given = ("--output", folder.with_name("out"), "--classes", classes, *options)
+    return run_segcore(["data", "convert", str(folder), *map(str, given)])
+
+
+@pytest.mark.parametrize("place", ["pipe", "pipe,2", "folder", "loop", "missing.txt", "/dev/zero"])
+def test_what_is_no_file_is_not_taken_for_the_name_of_a_class(place, drawn, monkeypatch, capsys):
+    monkeypatch.chdir(drawn.parent)
+    os.mkfifo("pipe")
+    os.mkfifo("pipe,2")
+    Path("folder").mkdir()
+    Path("loop").symlink_to("missing.txt")
+    code = convert(drawn, "./loop" if place == "loop" else place, "--ignore-label", "optic_disc")
+    assert code == 2
+    assert f"{place}: cannot be read" in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_the_classes_may_be_more_than_fit_into_the_name_of_a_file(drawn):
+    names = ["_background_", "optic_disc", *(f"class/{number}" for number in range(100))]
+    assert convert(drawn, ", ".join(names)) == 0
+    report = json.loads((drawn.parent / "out/convert_dataset_result.json").read_text())
+    assert report["classes"] == names
 
 
 def test_help_imports_neither_paddle_nor_cv2():

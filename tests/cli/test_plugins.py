@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -88,6 +89,15 @@ def test_a_project_without_an_entry_point_is_named(tmp_path, capsys):
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n", encoding="utf-8")
     assert run(["plugins", "check", str(tmp_path)]) == 2
     assert "pyproject.toml: no [project.entry-points" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["pipe", "pipe.py", "text"])
+def test_what_is_no_plugin_is_not_said_to_be_missing(name, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.py")
+    (tmp_path / "text").touch()
+    assert run(["plugins", "check", str(tmp_path / name)]) == 2
+    assert f"{name}: is neither the folder of a project nor a module" in capsys.readouterr().err
 
 
 def test_a_folder_without_a_project_is_named(tmp_path, capsys):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from segcore.errors import CheckFailed, OutputError, RequestError
-from segcore.filesystem import is_file, real_path
+from segcore.errors import CheckFailed, OutputError, PathError, RequestError
+from segcore.filesystem import exists, real_path
 
 if TYPE_CHECKING:
     from segcore.data.convert.image import Overlap
@@ -110,17 +110,28 @@ def _tell(lines: Iterable[str]) -> None:
 def _read_classes(text: str, output: Path) -> list[str]:
     """Give the names in a list with commas, or in a file of that name.
 
-    Raises OutputError for a file in `output`, which the conversion would write over.
+    Raises OutputError for a file in `output`, which the conversion would write over, and
+    ListFileError for what looks like the name of a file, and is none that can be read.
     """
     from segcore.data.listfile import read_class_list
 
-    if is_file(Path(text)):
+    if _is_place(text):
         if real_path(output) in real_path(text).parents:
             raise OutputError(
                 f"{text}: lies in {output}, among the files that are written. Name another output."
             )
         return list(read_class_list(Path(text)).names)
     return [name.strip() for name in text.split(",")]
+
+
+def _is_place(text: str) -> bool:
+    """Say whether `text` names what stands somewhere, or is meant to, and is no list of names."""
+    if "," not in text:
+        return exists(text) or "/" in text or text.endswith(".txt")
+    try:
+        return exists(text)
+    except PathError:  # a list may well be longer than names of files are
+        return False
 
 
 def _options(texts: Iterable[str], side: str) -> dict[str, Any]:
