@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, Field, ValidationError
+
 from segcore import __version__, specs
 from segcore.discovery.find import FoundPlugin, find_plugins
 from segcore.discovery.load import Plugin, load_plugin
@@ -88,23 +90,32 @@ def locate_plugins(name_or_path: str) -> tuple[list[FoundPlugin], list[str]]:
     return named, []
 
 
+class _Project(BaseModel):
+    """What a pyproject.toml says of the project; the rest is left to those who build it."""
+
+    name: str | None = None
+    version: str = "(dynamic version)"
+    dependencies: tuple[str, ...] = ()
+    entry_points: dict[str, dict[str, str]] = Field(default={}, alias="entry-points")
+
+
 def _plugins_of_project(folder: Path) -> tuple[list[FoundPlugin], list[str]]:
     project = _read_project(folder / "pyproject.toml")
-    entries = project.get("entry-points", {}).get("segcore.plugins", {})
+    entries = project.entry_points.get("segcore.plugins", {})
     if not entries:
         raise RequestError(
             f'{folder / "pyproject.toml"}: no [project.entry-points."segcore.plugins"]; '
             "docs/plugins.md shows a complete one"
         )
     requirements = tuple(
-        line for line in project.get("dependencies", ()) if line.lower().startswith("segcore")
+        line for line in project.dependencies if line.lower().startswith("segcore")
     )
     plugins = [
         FoundPlugin(
             name=name,
             value=value,
-            distribution=project.get("name", folder.name),
-            version=project.get("version", "(dynamic version)"),
+            distribution=project.name or folder.name,
+            version=project.version,
             requirements=tuple(r for r in requirements if not r[7:8].isalnum() and r[7:8] != "-"),
             location=str(real_path(folder)),
         )
@@ -114,7 +125,7 @@ def _plugins_of_project(folder: Path) -> tuple[list[FoundPlugin], list[str]]:
     return plugins, [str(place) for place in (root, root / "src") if is_folder(place)]
 
 
-def _read_project(path: Path) -> dict[str, Any]:
+def _read_project(path: Path) -> _Project:
     if sys.version_info >= (3, 11):
         import tomllib
     else:  # the parser came into the standard library with 3.11
@@ -126,12 +137,15 @@ def _read_project(path: Path) -> dict[str, Any]:
             ) from error
     try:
         parsed = tomllib.loads(read_regular(path, _MAX_PROJECT_BYTES).decode())
+        return _Project.model_validate(parsed.get("project", {}))
     except FileNotFoundError as error:
         raise RequestError(f"{path.parent}: no pyproject.toml in this folder") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, ("project", *first["loc"])))
+        raise RequestError(f"{path}: {key}: {first['msg']}") from error
+    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError) as error:
         raise RequestError(f"{path}: cannot be read: {error}") from error
-    project: dict[str, Any] = parsed.get("project", {})
-    return project
 
 
 def check_plugin(name_or_path: str, timeout_s: float = TIME_LIMIT_S) -> list[Report]:

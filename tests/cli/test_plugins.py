@@ -100,6 +100,23 @@ def test_what_is_no_plugin_is_not_said_to_be_missing(name, tmp_path, capsys):
     assert f"{name}: is neither the folder of a project nor a module" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("project = 3", "project: "),
+        ("[project]\nname = 3", "project.name: "),
+        ("[project]\ndependencies = [3]", "project.dependencies.0: "),
+        ("[project]\nentry-points = 3", "project.entry-points: "),
+        ("[project.entry-points]\nsegcore = {plugins = 3}", "project.entry-points.segcore.plug"),
+        ("a = " + "[" * 10_000, "cannot be read: "),
+    ],
+)
+def test_a_project_of_a_strange_form_is_said_to_be_wrong(text, reason, tmp_path, capsys):
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert run(["plugins", "check", str(tmp_path)]) == 2
+    assert f"pyproject.toml: {reason}" in capsys.readouterr().err
+
+
 def test_a_folder_without_a_project_is_named(tmp_path, capsys):
     assert run(["plugins", "check", str(tmp_path)]) == 2
     assert "no pyproject.toml in this folder" in capsys.readouterr().err
