@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 
 import numpy as np
 import paddle
@@ -10,21 +11,24 @@ from paddle import nn
 
 from segcore.errors import CheckFailed
 from segcore.testing.parity import (
+    Agreement,
     Reference,
     check_layout,
     check_outputs,
     check_training,
+    double_precision,
     fill_network,
     fill_values,
     reference_image,
     reference_labels,
+    relative_distances,
 )
 
 
 class Network(nn.Layer):
     def __init__(self, momentum=0.9, epsilon=1e-5):
         super().__init__()
-        self.conv = nn.Conv2D(3, 4, 1)
+        self.conv = nn.Conv2D(3, 4, 1, bias_attr=False)
         self.bn = nn.BatchNorm2D(4, momentum, epsilon)
 
     def forward(self, x):
@@ -66,20 +70,27 @@ def reference(tmp_path):
         "grad_norms": norms,
         "bn_after": {"bn._mean": network.bn._mean.numpy().tolist()},
     }
-    tolerance = {"rel_l2": 1e-5, "max_abs": 1e-4, "argmax_disagreement": 1e-3}
-    record = {"num_classes": 4, "tolerance": tolerance, "training": {"case": case}}
+    record = {"num_classes": 4, "training": {"case": case}}
     (tmp_path / "Net.json").write_text(json.dumps(record))
+    trained = ("loss 0", "gradient", *(f"gradient of {key}" for key in norms), "bn._mean")
+    tolerances = {
+        "Net: logits": {"a_logits": 1e-5, "a_argmax": 1e-3, "a_argmax_centred": 1e-3},
+        "Net: case": dict.fromkeys(trained, 1e-5),
+    }
+    (tmp_path / "tolerances.json").write_text(json.dumps(tolerances))
     return Reference.read(tmp_path, "Net")
 
 
 def test_the_same_network_passes(reference):
     check_layout(Network(), reference)
-    assert check_outputs(Network(), reference)["a_rel_l2"] == 0.0
+    distances = check_outputs(Network(), reference)
+    assert distances.keys() == {"a_logits", "a_argmax", "a_argmax_centred"}
+    assert 0 < distances["a_logits"] < 1e-6  # the reference was computed in float32
     check_training(Network(), reference, "case", mean_loss)
 
 
 def test_another_epsilon_is_noticed(reference):
-    with pytest.raises(CheckFailed, match="rel_l2"):
+    with pytest.raises(CheckFailed, match="a_logits is off by"):
         check_outputs(Network(epsilon=1e-3), reference)
 
 
@@ -89,8 +100,71 @@ def test_another_momentum_is_noticed(reference):
 
 
 def test_another_loss_is_noticed(reference):
-    with pytest.raises(CheckFailed, match="case: loss"):
+    with pytest.raises(CheckFailed, match="case: loss 0"):
         check_training(Network(), reference, "case", lambda *both: [1.001 * mean_loss(*both)[0]])
+
+
+def test_a_network_that_errs_in_float32_alone_is_noticed(reference):
+    class Coarse(Network):
+        def forward(self, x):
+            (y,) = super().forward(x)
+            return [y.astype("float16").astype("float32") if y.dtype == paddle.float32 else y]
+
+    with pytest.raises(CheckFailed, match="in float32: a_logits"):
+        check_outputs(Coarse(), reference)
+
+
+def test_where_no_tolerances_were_measured_nothing_passes(reference, tmp_path):
+    (tmp_path / "tolerances.json").write_text("{}")
+    with pytest.raises(CheckFailed, match="no tolerances of 'Net: logits'"):
+        check_outputs(Network(), reference)
+
+
+def test_double_precision_gives_everything_back(reference):
+    network = Network()
+    fill_network(network, reference.fill_scale)
+    before = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
+    with pytest.raises(CheckFailed, match="stop"), double_precision(network):
+        _stop_in_double_precision(network)
+    assert paddle.get_default_dtype() == "float32"
+    for key, tensor in network.state_dict().items():
+        assert tensor.numpy().dtype == np.float32
+        assert tensor.numpy().tobytes() == before[key].tobytes()
+
+
+def _stop_in_double_precision(network):
+    assert {str(tensor.dtype) for tensor in network.state_dict().values()} == {"paddle.float64"}
+    assert paddle.ones([1]).dtype == paddle.float64
+    raise CheckFailed("stop")
+
+
+def test_sensitivity_is_what_rounding_can_do():
+    def run(network):
+        network.eval()
+        x = paddle.to_tensor(reference_image(64, 64), paddle.get_default_dtype())
+        y = network(x)[0]
+        return {"logits": y.numpy(), "classes": y.argmax(axis=1).numpy(), "size": len(y)}
+
+    network = Network()
+    nothing = Agreement("Net", network, {}, run, {}, Path())
+    found = nothing.sensitivity(2)
+    assert 1e-7 < found["logits"] < 1e-5
+    assert found["classes"] >= 1 / 64**2  # one pixel at least may change its class
+    assert found["size"] == 0.0
+    state = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
+    fill_network(network, {})
+    for key, tensor in network.state_dict().items():
+        assert tensor.numpy().tobytes() == state[key].tobytes()
+
+
+def test_distances_are_relative_and_shares():
+    expected = {"numbers": [3.0, 4.0], "zero": [0.0], "classes": np.array([1, 2, 3, 4])}
+    found = {"numbers": [3.0, 4.5], "zero": [0.25], "classes": np.array([1, 2, 3, 5])}
+    assert relative_distances(found, expected) == {"numbers": 0.1, "zero": 0.25, "classes": 0.25}
+    with pytest.raises(CheckFailed, match=r"classes has the shape \(3,\).*\(4,\)"):
+        relative_distances({**found, "classes": np.array([1, 2, 3])}, expected)
+    with pytest.raises(CheckFailed, match="numbers"):
+        relative_distances({}, expected)
 
 
 def test_where_no_logits_are_known_none_pass(reference, tmp_path):

@@ -40,10 +40,12 @@ def test_the_state_dict_is_that_of_the_published_weights(reference):
     check_layout(build_model("FastSCNN", num_classes=19), reference)
 
 
+@pytest.mark.parity
 def test_logits_are_those_of_the_reference(reference):
     assert len(check_outputs(build_model("FastSCNN", num_classes=19), reference)) == 6
 
 
+@pytest.mark.parity
 def test_a_training_step_is_that_of_the_reference(reference):
     network = build_model("FastSCNN", num_classes=19)
     loss = CrossEntropyLoss()

@@ -42,7 +42,8 @@ class AnchorGrid(nn.Layer):
             stride = self.strides[level]
             cell = self._buffers[f"cell{level}"]
             size = feature.shape[2:] if paddle.in_dynamic_mode() else paddle.shape(feature)[2:]
-            y, x = paddle.meshgrid(_steps(size[0], stride), _steps(size[1], stride))
+            steps = [paddle.arange(count).astype(cell.dtype) * stride for count in size]
+            y, x = paddle.meshgrid(*steps)
             corners = paddle.stack([x, y, x, y], axis=2).reshape([-1, 1, 4])
             grids.append((corners + cell.unsqueeze(0)).reshape([-1, 4]))
         return grids
@@ -64,7 +65,3 @@ def _centred(size: float, ratio: float) -> list[float]:
     width = math.sqrt(size**2 / ratio)
     height = ratio * width
     return [-width / 2, -height / 2, width / 2, height / 2]
-
-
-def _steps(count: Any, stride: int) -> Any:
-    return paddle.arange(count).astype("float32") * stride

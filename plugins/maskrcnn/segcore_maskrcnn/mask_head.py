@@ -62,7 +62,7 @@ class MaskHead(nn.Layer):
         if len(classes) == 0:
             return (logits * 0.0).sum()
         masks = _of_class(logits, paddle.to_tensor(classes))
-        truth = paddle.to_tensor(targets.astype(np.float32))
+        truth = paddle.to_tensor(targets, logits.dtype)
         return functional.binary_cross_entropy_with_logits(masks, truth)
 
 
@@ -90,10 +90,10 @@ def paste_masks(masks: Any, boxes: Any, sizes: Any, canvas: Any, threshold: floa
 
 def _weights(low: Any, high: Any, limit: Any, length: Any, resolution: int) -> Any:
     """Say what each cell of a mask counts for each pixel of a line: (K, length, resolution)."""
-    pixels = paddle.arange(length).astype("float32").unsqueeze(0) + 0.5  # (1, length)
+    pixels = paddle.arange(length).astype(low.dtype).unsqueeze(0) + 0.5  # (1, length)
     side = paddle.clip(high - low, min=_SMALLEST_PX).unsqueeze(1)
     place = (pixels - low.unsqueeze(1)) / side * resolution - 0.5  # (K, length), in cells
-    cells = paddle.arange(resolution, dtype="float32")
+    cells = paddle.arange(resolution).astype(low.dtype)
     near = functional.relu(1.0 - (place.unsqueeze(2) - cells).abs())
-    is_inside = (pixels < limit.unsqueeze(1)).astype("float32")
+    is_inside = (pixels < limit.unsqueeze(1)).astype(low.dtype)
     return near * is_inside.unsqueeze(2)

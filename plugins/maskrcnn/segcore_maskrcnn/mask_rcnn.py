@@ -112,7 +112,7 @@ class MaskRCNN(nn.Layer):
         scale = inputs["scale_factor"].gather(image)  # (M, 2) as y, x
         scale = paddle.concat([scale[:, 1:], scale[:, :1]] * 2, axis=1)
         boxes = clip_boxes(rows[:, 2:] / scale, origins)
-        has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1, keepdim=True).astype("float32")
+        has_area = (boxes[:, 2:] > boxes[:, :2]).all(axis=1, keepdim=True).astype(boxes.dtype)
         label = rows[:, :1] * has_area + (has_area - 1.0)
         return paddle.concat([label, rows[:, 1:2], boxes], axis=1), numbers, masks, origins
 
@@ -126,7 +126,7 @@ class MaskRCNN(nn.Layer):
         boxes, counts = self._propose(features, sizes)[3:]
         scores, deltas, _ = self.bbox_head(self._within(features, boxes, counts))
         rows, numbers = self.bbox_head.predict(scores, deltas, boxes, counts, sizes)
-        rows = paddle.concat([rows, paddle.to_tensor([[0.0, 0.0, 0.0, 0.0, 1.0, 1.0]])])
+        rows = paddle.concat([rows, paddle.to_tensor([[0.0, 0.0, 0.0, 0.0, 1.0, 1.0]], rows.dtype)])
         seen = self._within(features, rows[:, 2:], _one_more(numbers), True)
         if self.shares_head:
             seen = self.bbox_head.head(seen)
@@ -217,8 +217,8 @@ def _objects(inputs: Mapping[str, Any]) -> tuple[list[Any], list[np.ndarray], li
         alone = np.ones(len(segmentations), bool)
         if crowds is not None:
             alone = _array(crowds[image]).reshape(-1) == 0
-        kept = _array(inputs["gt_bbox"][image]).astype(np.float32).reshape(-1, 4)[alone]
-        boxes.append(paddle.to_tensor(kept))
+        kept = _array(inputs["gt_bbox"][image]).reshape(-1, 4)[alone]
+        boxes.append(paddle.to_tensor(kept, inputs["image"].dtype))
         classes.append(_array(inputs["gt_class"][image]).astype(np.int64).reshape(-1)[alone])
         masks.append([segmentations[index] for index in np.flatnonzero(alone)])
     return boxes, classes, masks

@@ -185,9 +185,8 @@ class RPNHead(nn.Layer):
     def _score_loss(self, scores: Any, positives: np.ndarray, negatives: np.ndarray) -> Any:
         """Sum up the terms of the anchors `positives` and `negatives` of `scores` (M,)."""
         logits = scores.gather(paddle.to_tensor(np.concatenate([positives, negatives])))
-        labels = np.zeros(len(positives) + len(negatives), np.float32)
-        labels[: len(positives)] = 1.0
-        truth = paddle.to_tensor(labels)
+        labels = np.repeat([1.0, 0.0], [len(positives), len(negatives)])
+        truth = paddle.to_tensor(labels, logits.dtype)
         terms = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
         if self.loss.kind == "SigmoidFocalLoss":
             right = paddle.exp(-terms)  # the probability of the right answer

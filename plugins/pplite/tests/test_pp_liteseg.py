@@ -46,10 +46,12 @@ def test_the_state_dict_is_that_of_the_published_weights(model):
     check_layout(*model)
 
 
+@pytest.mark.parity
 def test_logits_are_those_of_the_reference(model):
     assert len(check_outputs(*model)) == 6
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize(
     ("case", "options"),
     [

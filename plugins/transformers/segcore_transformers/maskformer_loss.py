@@ -102,8 +102,10 @@ class MaskFormerLoss(nn.Layer):
 
     def _layer_loss(self, segments: Mapping[str, Any], targets: Sequence[_Target]) -> Any:
         """Match the segments of one decoder layer and compare them: a scalar."""
-        logits = segments["pred_logits"].astype("float32")  # (N, Q, C + 1)
-        masks = segments["pred_masks"].astype("float32")  # (N, Q, h, w), h and w those of a feature
+        is_double = segments["pred_logits"].dtype == paddle.float64
+        dtype = "float64" if is_double else "float32"  # half precision is too coarse
+        logits = segments["pred_logits"].astype(dtype)  # (N, Q, C + 1)
+        masks = segments["pred_masks"].astype(dtype)  # (N, Q, h, w), h and w those of a feature
         nothing = logits.shape[2] - 1
         wanted = np.full(logits.shape[:2], nothing, np.int64)
         pairs = sum(target.classes.size for target in targets)
@@ -115,13 +117,17 @@ class MaskFormerLoss(nn.Layer):
             wanted[index, queries] = target.classes[numbers]
             found = paddle.gather(masks[index], paddle.to_tensor(queries))
             truth = paddle.gather(target.masks, paddle.to_tensor(numbers)).flatten(1)
+            truth = truth.astype(dtype)
             found = resize(found.unsqueeze(0), target.masks.shape[1:]).squeeze(0).flatten(1)
             focal.append(_focal(found, truth))
             dice.append(_dice(found, truth))
-        weights = np.ones(nothing + 1, np.float32)
+        weights = np.ones(nothing + 1)
         weights[nothing] = self.eos_coef
         cross_entropy = functional.cross_entropy(
-            logits, paddle.to_tensor(wanted), weight=paddle.to_tensor(weights), ignore_index=-100
+            logits,
+            paddle.to_tensor(wanted),
+            weight=paddle.to_tensor(weights, dtype),
+            ignore_index=-100,
         )
         mask_loss = self.mask_weight * sum(focal) + self.dice_weight * sum(dice)
         return cross_entropy + mask_loss / pairs
@@ -132,7 +138,7 @@ class MaskFormerLoss(nn.Layer):
             classes = paddle.to_tensor(target.classes)
             likelihood = paddle.gather(functional.softmax(logits), classes, axis=1)  # (Q, M)
             small = resize(target.masks.unsqueeze(0), masks.shape[1:], "nearest")
-            truth = small.squeeze(0).flatten(1)  # (M, h * w)
+            truth = small.squeeze(0).flatten(1).astype(masks.dtype)  # (M, h * w)
             found = masks.flatten(1)  # (Q, h * w)
             costs = self.mask_weight * _focal_costs(found, truth) - likelihood
             costs = costs + self.dice_weight * _dice_costs(found, truth)

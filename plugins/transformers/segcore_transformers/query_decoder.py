@@ -37,9 +37,10 @@ def sine_positions(x: Any, channels: int) -> Any:
 
 def _waves(length: Any, channels: int) -> Any:
     """Encode the positions along an axis: (length, channels)."""
-    counts = paddle.arange(1, length + 1, dtype="float32")
+    dtype = paddle.get_default_dtype()
+    counts = paddle.arange(1, length + 1).astype(dtype)
     turns = counts / (counts[-1:] + _EPSILON)
-    exponents = paddle.arange(0, channels, 2, dtype="float32") / channels
+    exponents = paddle.arange(0, channels, 2).astype(dtype) / channels
     wavelengths = _TEMPERATURE**exponents
     angles = (turns * (2 * math.pi)).unsqueeze(1) / wavelengths.unsqueeze(0)
     return paddle.stack([angles.sin(), angles.cos()], axis=2).flatten(1)

@@ -81,7 +81,7 @@ class Windows:
         regions = (row * 3 + column).unsqueeze([0, 3])  # (1, H, W, 1), a number for each region
         regions = self.partition(regions, 1).reshape([-1, self.window * self.window])
         is_apart = regions.unsqueeze(1) != regions.unsqueeze(2)  # (windows, L, L)
-        return is_apart.astype("float32").unsqueeze(1) * _APART
+        return is_apart.astype(paddle.get_default_dtype()).unsqueeze(1) * _APART
 
     def _region(self, count: Any, shift: int) -> Any:
         """Number the pixels along an axis: 2 where they were rolled to, 1 next to those, else 0."""

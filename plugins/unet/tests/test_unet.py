@@ -40,6 +40,7 @@ def test_the_state_dict_is_that_of_the_published_weights(model):
     check_layout(*model)
 
 
+@pytest.mark.parity
 def test_logits_are_those_of_the_reference(model):
     network, reference = model
     # the reference has no odd size of the transposed convolutions
@@ -49,6 +50,7 @@ def test_logits_are_those_of_the_reference(model):
     )
 
 
+@pytest.mark.parity
 def test_a_training_step_is_that_of_the_reference():
     loss = CrossEntropyLoss()
     check_training(
