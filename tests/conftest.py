@@ -3,7 +3,6 @@
 `Strongest-Colour` finds the strongest colour of each pixel; `Toy` is in `toy.py`.
 """
 
-import ssl
 import sys
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
@@ -12,16 +11,8 @@ from pathlib import Path
 import pytest
 
 from segcore.testing.site import Site
-from tests import strongest_colour
+from tests import strongest_colour, toy_instance
 from tests.outcome import digest_run
-
-INSTANCE_SETTINGS = (
-    "eval.metrics=[{type: BestOverlap}]",
-    "eval.best=best_overlap",
-    "train.transforms=[{type: RandomHorizontalFlip}, "
-    "{type: ResizeByShort, short_size: [48, 64, 80]}, {type: Normalize}]",
-    "eval.transforms=[{type: Resize, target_size: [96, 72], keep_ratio: true}, {type: Normalize}]",
-)
 
 
 @pytest.fixture(scope="session")
@@ -90,15 +81,11 @@ _TOYS = (
 @pytest.fixture
 def secure(webserver, monkeypatch, tmp_path):
     """A server of https, which is trusted, and a cache of our own; ask for it before `toys`."""
-    # of 127.0.0.1 and nobody else, valid for a hundred years; its key is no secret
-    certificate = Path(__file__).with_name("localhost.pem")
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setenv("SEGCORE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("SEGCORE_OFFLINE", raising=False)
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    with webserver.WebServer("https", context) as server:
+    monkeypatch.setenv("SSL_CERT_FILE", str(webserver.CERTIFICATE))
+    with webserver.secure_server() as server:
         monkeypatch.setenv("TOY_SERVER", server.address)
         yield server
 
@@ -146,13 +133,13 @@ def objects(tmp_path_factory):
 @pytest.fixture
 def instance_settings():
     """What the toy instance network is trained and measured with, as `key=value` texts."""
-    return INSTANCE_SETTINGS
+    return toy_instance.SETTINGS
 
 
 @pytest.fixture
 def configure_instances(configure, objects):
     """Give what makes a configuration of the toy instance network."""
-    return partial(configure, *INSTANCE_SETTINGS, model="Toy-Boxes", data=objects)
+    return partial(configure, *toy_instance.SETTINGS, model="Toy-Boxes", data=objects)
 
 
 @pytest.fixture

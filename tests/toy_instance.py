@@ -4,6 +4,15 @@ The network looks at a grid of cells of 8 x 8 pixels; each says whether the midd
 in it, of which class, and how far its sides are. The mask of an object is its box.
 """
 
+SETTINGS = (
+    "eval.metrics=[{type: BestOverlap}]",
+    "eval.best=best_overlap",
+    "train.transforms=[{type: RandomHorizontalFlip}, "
+    "{type: ResizeByShort, short_size: [48, 64, 80]}, {type: Normalize}]",
+    "eval.transforms=[{type: Resize, target_size: [96, 72], keep_ratio: true}, {type: Normalize}]",
+)
+"""What it is trained and measured with, as `key=value` texts."""
+
 PLUGIN = """
 from segcore.plugin import MetricSpec, ModelSpec, hookimpl
 

@@ -1,9 +1,17 @@
 """A web server of this process that behaves as told, also badly."""
 
 import contextlib
+import gzip
+import io
+import ssl
+import tarfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+CERTIFICATE = Path(__file__).with_name("localhost.pem")
+"""Of 127.0.0.1 and nobody else, valid for a hundred years; its key is no secret."""
 CONTENT = bytes(range(256)) * 2048  # half a MiB
 
 
@@ -44,6 +52,24 @@ class WebServer:
     def ranges(self):
         """The Range headers of all requests, None where there was none."""
         return [headers.get("Range") for _, headers in self.requests]
+
+
+def secure_server():
+    """A server of https, for those who trust CERTIFICATE."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return WebServer("https", context)
+
+
+def packed(files):
+    """A .tar.gz of files by name."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return gzip.compress(file.getvalue(), mtime=0)
 
 
 def send(handler, code, body=b"", **headers):
@@ -99,3 +125,13 @@ def in_turn(*answers):
         act(handler)
 
     return answer
+
+
+def late(answer, seconds=0.1):
+    """Think for a while before each answer."""
+
+    def think(handler):
+        time.sleep(seconds)
+        answer(handler)
+
+    return think

@@ -100,7 +100,7 @@ def count_changes(bench: Bench, command: Command, spoil: Callable[[], object]) -
         spoil()
         Changes(report=report).watch()
 
-    assert bench.run(command.arguments, prepare=prepare) == 0, bench.said()
+    assert bench.run(command, prepare=prepare) == 0, bench.said()
     return int(report.read_text())
 
 
@@ -120,7 +120,7 @@ def kill_at_changes(
             spoil()
             Changes(n, when).watch()
 
-        status = bench.run(command.arguments, prepare=prepare)
+        status = bench.run(command, prepare=prepare)
         where = f"{command.name}, {when} change {n} of {total}"
         if status != -signal.SIGKILL:
             yield [f"{where}: was not killed but ended with {status}: {bench.said()[-300:]}"]
@@ -144,7 +144,7 @@ def kill_at_random(
 def start(bench: Bench, command: Command) -> subprocess.Popen[bytes]:
     """Start `command` as a program of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "segcore", *command.arguments],
+        [sys.executable, *command.program],
         cwd=bench.work,
         env=bench.site.environment(),
         stdin=subprocess.DEVNULL,

@@ -3,15 +3,19 @@
     python -m tests.campaigns.soak --minutes 30
 
 It is begun again with `--resume` after each fault; when it is complete, the next one begins, with
-more steps and another seed. Its weights, its best model and its history must be those of the
-same training without any fault, byte for byte, and nothing may be left over. Negative control: a
-run of which one checkpoint was changed meanwhile ends in other weights, or is refused.
+more steps and another seed. Each kind of fault has its turn before one comes again. The run folder
+is on a disk of its own, a few megabytes large, which other files fill up; where none may be mounted
+that fault is left out, and the last line says so. Its weights, its best model and its history must
+be those of the same training without any fault, byte for byte, and nothing may be left over.
+Negative control: a run of which one checkpoint was changed meanwhile ends in other weights, or is
+refused.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import json
 import random
 import resource
@@ -28,15 +32,21 @@ from pathlib import Path
 from segcore.testing.site import Site
 from tests import toy
 from tests.campaigns.commands import LEFTOVER
-from tests.campaigns.signals import LINE
+from tests.campaigns.signals import LINE, heed
 
-FAULTS = ("kill", "SIGINT", "SIGTERM", "SIGHUP", "impatience", "full disk", "second start", "none")
+FULL_DISK = "full disk"
+FAULTS = (
+    *("kill", "SIGINT", "SIGTERM", "SIGHUP", "impatience", "short files", FULL_DISK),
+    *("second start", "none"),
+)
 SETTINGS = (
     *("train.batch_size=4", "train.crop_size=[48, 48]", "train.eval_interval=7"),
     *("train.save_interval=5", "train.ema_decay=0.9", "train.optimizer.clip_norm=5.0"),
     *("train.log_interval=1",),
 )
 SMALL_FILE_BYTES = 4096  # less than a checkpoint's files, so that one of them does not fit
+DISK_BYTES = 4 << 20  # a run takes a tenth of it
+CLONE_NEWNS, MS_PRIVATE, MS_REC, MNT_DETACH = 1 << 17, 1 << 18, 1 << 14, 2  # of <linux/>
 
 
 class Soak:
@@ -47,6 +57,10 @@ class Soak:
         self.rng = random.Random(seed)
         self.seen: Counter[str] = Counter()
         self.faults: list[str] = []
+        self.disk = root / "disk"
+        self.disk.mkdir()
+        self.kinds = [kind for kind in FAULTS if kind != FULL_DISK or mount_disk(self.disk)]
+        self._to_come: list[str] = []
         self.site = Site(root / "site")
         self.site.install("toy", toy.PLUGIN)
         self.site.write(self.site.folder / "toy_network.py", toy.NETWORK)
@@ -81,12 +95,16 @@ class Soak:
 
     def disturb(self, arguments: list[str]) -> bool:
         """Start the training, do something bad to it, and say whether it is complete."""
-        fault = self.rng.choice(FAULTS)
-        child = self.start(arguments, _limit_files if fault == "full disk" else None)
-        if fault not in ("full disk", "none"):
+        if not self._to_come:
+            self._to_come = self.rng.sample(self.kinds, len(self.kinds))
+        fault = self._to_come.pop()
+        child = self.start(arguments, _limit_files if fault == "short files" else None)
+        if fault not in ("short files", "none"):
             self._wait(child)
             if fault == "kill":
                 child.kill()
+            elif fault == FULL_DISK:
+                fill_disk(self.disk, self.rng.choice((0, 3000, 12_000, 40_000)))
             elif fault == "second start":
                 self._start_second(arguments, child)
                 child.send_signal(signal.SIGTERM)
@@ -97,10 +115,12 @@ class Soak:
             else:
                 child.send_signal(getattr(signal, fault))
         _, said = child.communicate()
+        (self.disk / "filler").unlink(missing_ok=True)
         self.seen[fault] += 1
         allowed = {
             "kill": {-signal.SIGKILL}, "SIGINT": {130}, "SIGTERM": {143}, "SIGHUP": {129},
-            "impatience": {130}, "full disk": {2, 4}, "second start": {143}, "none": set(),
+            "impatience": {130}, "short files": {2, 4}, FULL_DISK: {2, 4},
+            "second start": {143}, "none": set(),
         }[fault]  # fmt: skip
         if child.returncode not in allowed | {0}:
             # before our first line it is Python that answers signals
@@ -123,8 +143,8 @@ class Soak:
             child.wait(self.rng.uniform(0, 2.5))  # the fault itself, not a wait for something
 
     def _start_second(self, arguments: list[str], first: subprocess.Popen[str]) -> None:
-        holds = json.loads((self.root / "run/run.lock").read_text() or "{}") if (
-            self.root / "run/run.lock").exists() else {}  # fmt: skip
+        lock = self.disk / "run/run.lock"
+        holds = json.loads(lock.read_text() or "{}") if lock.exists() else {}
         second = self.start([*arguments, "--no-check"])
         _, said = second.communicate()
         still = first.poll() is None and holds.get("pid") == first.pid
@@ -140,35 +160,59 @@ class Soak:
     def one(self, steps: int, seed: int, deadline: float) -> bool:
         """Disturb a training until it is complete, and compare; say whether there was time."""
         expected = self.train_undisturbed(steps, seed)
-        shutil.rmtree(self.root / "run", ignore_errors=True)
-        while not self.disturb(self.arguments("run", steps, seed)):
-            if time.monotonic() > deadline:
-                self._run(self.arguments("run", steps, seed))
+        shutil.rmtree(self.disk / "run", ignore_errors=True)
+        while not self.disturb(self.arguments("disk/run", steps, seed)):
+            if self.is_over(deadline):
+                self._run(self.arguments("disk/run", steps, seed))
                 break
-        found = outcome(self.root / "run")
+        found = outcome(self.disk / "run")
         for name in sorted(expected.keys() | found.keys()):
             if expected.get(name) != found.get(name):
                 self.faults.append(f"training of {steps} steps, seed {seed}: {name} differs")
-        left = [p.name for p in (self.root / "run").rglob("*") if LEFTOVER.match(p.name)]
+        left = [p.name for p in (self.disk / "run").rglob("*") if LEFTOVER.match(p.name)]
         self.faults += [f"left over: {name}" for name in left]
-        return time.monotonic() < deadline
+        return not self.is_over(deadline)
+
+    def is_over(self, deadline: float) -> bool:
+        """Say whether there was time enough, and each kind of fault."""
+        return time.monotonic() > deadline and self.seen.keys() >= set(self.kinds)
 
     def is_control_caught(self) -> bool:
         """Change a checkpoint in the midst of a training; say whether that is noticed."""
         expected = self.train_undisturbed(12, 1)
-        shutil.rmtree(self.root / "run", ignore_errors=True)
-        child = self.start(self.arguments("run", 12, 1))
+        shutil.rmtree(self.disk / "run", ignore_errors=True)
+        child = self.start(self.arguments("disk/run", 12, 1))
         for line in child.stderr or ():
             if line.startswith("step 8 of"):
                 child.kill()
         child.communicate()
-        for path in (self.root / "run/checkpoints").glob("step-*/model.pdparams"):
+        for path in (self.disk / "run/checkpoints").glob("step-*/model.pdparams"):
             data = bytearray(path.read_bytes())
             data[len(data) // 2] ^= 64
             path.write_bytes(data)
-        child = self.start(self.arguments("run", 12, 1))
+        child = self.start(self.arguments("disk/run", 12, 1))
         child.communicate()
-        return child.returncode == 2 or outcome(self.root / "run") != expected
+        return child.returncode == 2 or outcome(self.disk / "run") != expected
+
+
+def mount_disk(folder: Path) -> bool:
+    """Mount a small disk that this process and its children see; say whether that is allowed."""
+    libc = ctypes.CDLL(None)
+    options = b"size=%d" % DISK_BYTES
+    return (
+        libc.unshare(CLONE_NEWNS) == 0
+        and libc.mount(None, b"/", None, ctypes.c_ulong(MS_PRIVATE | MS_REC), None) == 0
+        and libc.mount(b"tmpfs", bytes(folder), b"tmpfs", ctypes.c_ulong(0), options) == 0
+    )
+
+
+def fill_disk(folder: Path, left_bytes: int) -> None:
+    """Fill the disk, but for about so many bytes."""
+    with (folder / "filler").open("wb", buffering=0) as file:
+        with contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        file.truncate(max(0, file.tell() - left_bytes))
 
 
 def outcome(run: Path) -> dict[str, object]:
@@ -197,6 +241,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=40, help="of the first training")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
+    heed()
     deadline = time.monotonic() + 60 * options.minutes
     with tempfile.TemporaryDirectory(prefix="segcore-soak-") as folder:
         soak = Soak(Path(folder), options.seed)
@@ -207,9 +252,11 @@ def main() -> int:
                 f"{number} complete: {dict(soak.seen)}", *soak.faults[-5:], sep="\n  ", flush=True
             )
         caught = soak.is_control_caught()
+        ctypes.CDLL(None).umount2(bytes(soak.disk), MNT_DETACH)
+    untried = ", ".join(set(FAULTS) - soak.seen.keys()) or "nothing"
     print(
         f"{number + 1} trainings with {sum(soak.seen.values())} faults ({dict(soak.seen)}), seed "
-        f"{options.seed}: {len(soak.faults)} violations; negative control: "
+        f"{options.seed}: {len(soak.faults)} violations; {untried} was left out; negative control: "
         f"{'caught' if caught else 'not caught'}"
     )
     return int(bool(soak.faults) or not caught)

@@ -1,9 +1,6 @@
 """Trainings that begin from weights by name, address, file or run; the server is our own."""
 
-import gzip
-import io
 import shutil
-import tarfile
 
 import numpy as np
 import pytest
@@ -22,6 +19,7 @@ from segcore.errors import (
     UnknownNameError,
     WeightsError,
 )
+from tests.webserver import packed
 
 STILL = ("train.iters=1", "train.learning_rate=1e-30", "train.optimizer.weight_decay=0")
 
@@ -157,14 +155,9 @@ def test_the_folder_of_a_run_is_weights_too(published, configure, tmp_path):
 # -- backbones -------------------------------------------------------------------------------------
 
 
-def packed(arrays):
+def published_as_archive(arrays):
     """A .tar.gz with model.pdparams in a folder, as backbones are published."""
-    content, file = pdparams.encode(arrays), io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w") as archive:
-        info = tarfile.TarInfo("backbone/model.pdparams")
-        info.size = len(content)
-        archive.addfile(info, io.BytesIO(content))
-    return gzip.compress(file.getvalue())
+    return packed({"backbone/model.pdparams": pdparams.encode(arrays)})
 
 
 @pytest.fixture
@@ -176,7 +169,7 @@ def backbone(toys):
 
 
 def from_backbone(backbone, secure, webserver, configure, tmp_path, *settings):
-    secure.pages["/backbone.tar.gz"] = webserver.page(packed(backbone))
+    secure.pages["/backbone.tar.gz"] = webserver.page(published_as_archive(backbone))
     config = configure("train.pretrained=imagenet", *STILL, *settings, model="Backed")
     train(config, tmp_path / "run", device="cpu")
     return trained(tmp_path / "run"), (tmp_path / "run" / "train.log").read_text()
@@ -214,7 +207,9 @@ def test_a_backbone_that_lacks_much_is_refused(backbone, secure, webserver, conf
 @pytest.mark.parametrize("name", ["b.pdparams", "b.tar.gz"])
 def test_a_file_of_a_backbone_is_known_as_one(backbone, configure, tmp_path, name):
     path = tmp_path / name
-    path.write_bytes(packed(backbone) if name.endswith("gz") else pdparams.encode(backbone))
+    path.write_bytes(
+        published_as_archive(backbone) if name.endswith("gz") else pdparams.encode(backbone)
+    )
     config = configure(f"train.pretrained={path}", *STILL, model="Backed")
     train(config, tmp_path / "run", device="cpu")
     found = trained(tmp_path / "run")
@@ -231,7 +226,7 @@ def test_a_model_without_a_backbone_takes_none(backbone, configure, tmp_path):
 def test_what_changed_since_it_was_unpacked_is_unpacked_again(backbone, tmp_path, monkeypatch):
     monkeypatch.setenv("SEGCORE_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "b.tar.gz"
-    path.write_bytes(packed(backbone))
+    path.write_bytes(published_as_archive(backbone))
     first = bring(Pretrained(str(path), str(path)))
     whole = first.path.read_bytes()
     for damaged in (whole[:-1] + b"\0", whole[:100]):
@@ -246,7 +241,7 @@ def test_what_changed_since_it_was_unpacked_is_unpacked_again(backbone, tmp_path
 def test_damage_between_fetching_and_reading_is_noticed(backbone, tmp_path, monkeypatch):
     monkeypatch.setenv("SEGCORE_CACHE", str(tmp_path / "cache"))
     path = tmp_path / "b.tar.gz"
-    path.write_bytes(packed(backbone))
+    path.write_bytes(published_as_archive(backbone))
     brought = bring(Pretrained(str(path), str(path)))
     data = bytearray(brought.path.read_bytes())
     data[-20] ^= 4
@@ -256,10 +251,7 @@ def test_damage_between_fetching_and_reading_is_noticed(backbone, tmp_path, monk
 
 
 def test_an_archive_without_weights_is_refused(secure, webserver, configure, tmp_path):
-    file = io.BytesIO()
-    with tarfile.open(fileobj=file, mode="w:gz") as archive:
-        archive.addfile(tarfile.TarInfo("readme.txt"))
-    secure.pages["/backbone.tar.gz"] = webserver.page(file.getvalue())
+    secure.pages["/backbone.tar.gz"] = webserver.page(packed({"readme.txt": b""}))
     config = configure("train.pretrained=IMAGENET", model="Backed")
     with pytest.raises(WeightsError, match="holds 0 files of weights"):
         train(config, tmp_path / "run", device="cpu")

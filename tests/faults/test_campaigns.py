@@ -43,3 +43,8 @@ def test_killed_commands_leave_nothing_half_and_go_on(arguments):
 )
 def test_signalled_commands_end_at_once_and_go_on(arguments):
     campaign("signals", *arguments)
+
+
+@pytest.mark.slow
+def test_a_disturbed_training_ends_where_an_undisturbed_one_does():
+    campaign("soak", "--minutes", "0", "--steps", "14")
