@@ -165,6 +165,16 @@ READERS = (
 )
 
 
+def choose(commands: tuple[Command, ...], only: str | None) -> list[Command]:
+    """Give the commands that `only` names, with commas; all of them where it is None."""
+    known = {command.name: command for command in commands}
+    names = list(known) if only is None else only.split(",")
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SystemExit(f"no command is called {unknown[0]!r}; there are {', '.join(known)}")
+    return [known[name] for name in names]
+
+
 @dataclass(frozen=True)
 class Reference:
     """What an undisturbed command leaves, and which of its files differ from time to time."""

@@ -27,7 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.campaigns.commands import COMMANDS, Bench, Command
+from tests.campaigns.commands import COMMANDS, Bench, Command, choose
 
 CHANGES = (
     *("write", "replace", "rename", "unlink", "remove", "mkdir", "rmdir"),
@@ -188,8 +188,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="names of commands, with commas")
     options = parser.parse_args()
-    only = options.only.split(",") if options.only else None
-    commands = [command for command in COMMANDS if only is None or command.name in only]
+    commands = choose(COMMANDS, options.only)
     with tempfile.TemporaryDirectory(prefix="segcore-kills-") as folder:
         bench = Bench(Path(folder) / "bench")
         if options.random is not None:

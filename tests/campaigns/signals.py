@@ -26,7 +26,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.campaigns.commands import COMMANDS, READERS, Bench, Command
+from tests.campaigns.commands import COMMANDS, READERS, Bench, Command, choose
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LIMIT_S = 3.0
@@ -198,8 +198,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="names of commands, with commas")
     options = parser.parse_args()
-    only = options.only.split(",") if options.only else None
-    commands = [c for c in (*READERS, *COMMANDS) if only is None or c.name in only]
+    commands = choose((*READERS, *COMMANDS), options.only)
     heed()
     rng, total, faulty = random.Random(options.seed), Counter[str](), 0
     with tempfile.TemporaryDirectory(prefix="segcore-signals-") as folder:
