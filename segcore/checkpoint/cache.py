@@ -109,9 +109,12 @@ def fetch_to_cache(
             cached = _look(path, sha256)
             if cached is None:
                 log.info("fetching %s", shown_url(url))
-                found = download(url, path, sha256=sha256, rules=rules)
-                record = {"url": shown_url(url), "sha256": found}
-                write_atomic(_record_of(path), json.dumps(record).encode())
+
+                def record(digest: str) -> None:
+                    content = {"url": shown_url(url), "sha256": digest}
+                    write_atomic(_record_of(path), json.dumps(content).encode())
+
+                found = download(url, path, sha256=sha256, rules=rules, arrived=record)
                 cached = CachedFile(path, found)
             return cached
     except OutputError as error:

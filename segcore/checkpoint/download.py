@@ -71,16 +71,18 @@ def download(
     sha256: str | None = None,
     rules: DownloadRules | None = None,
     files: Files = DISK,
+    arrived: Callable[[str], object] = str,
 ) -> str:
     """Fetch `url` into the file `target`, and give its SHA-256.
 
-    The folder must exist, and nobody else may download the same file meanwhile. Raises WeightsError
-    for an address that is not fetched, a file that is not there, too large, or of another digest
-    than `sha256`; DownloadError when the server fails or cannot be reached, keeping what came; and
-    StorageError.
+    `arrived` is told the digest before the complete file gets its name, after which nothing is left
+    to do. The folder must exist, and nobody else may download the same file meanwhile. Raises
+    WeightsError for an address that is not fetched, a file that is not there, too large, or of
+    another digest than `sha256`; DownloadError when the server fails or cannot be reached, keeping
+    what came; and StorageError.
     """
     rules = rules or DownloadRules()
-    job = _Download(url, target, rules, files)
+    job = _Download(url, target, rules, files, arrived)
     trouble = WebError("no attempt was made")
     for attempt in range(1, rules.attempts + 1):
         outcome = job.attempt(sha256)
@@ -99,11 +101,19 @@ def download(
 class _Download:
     """A download under way."""
 
-    def __init__(self, url: str, target: Path, rules: DownloadRules, files: Files) -> None:
+    def __init__(
+        self,
+        url: str,
+        target: Path,
+        rules: DownloadRules,
+        files: Files,
+        arrived: Callable[[str], object],
+    ) -> None:
         self.url = url
         self.target = target
         self.rules = rules
         self.files = files
+        self.arrived = arrived
         self.part = target.with_name(f"{target.name}.part")
         self.note = target.with_name(f"{target.name}.part.json")
         self.is_resumed = False
@@ -173,9 +183,11 @@ class _Download:
                     "file that is known. Nothing was kept"
                 )
             self.files.sync(self.part)
+            self.arrived(found)
+            # once the file has its name nobody looks for the note any more
+            self.files.remove_tree(self.note)
             self.files.replace(self.part, self.target)
             self.files.sync(self.target.parent)
-            self.files.remove_tree(self.note)
         return found
 
     def _receive(self, answer: WebAnswer, version: _Version | None, begun: int) -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from segcore.checkpoint import cache
 from segcore.checkpoint.cache import cache_folder, fetch_to_cache, is_offline
 from segcore.checkpoint.download import DownloadRules
 from segcore.checkpoint.web import WebRules
-from segcore.errors import OfflineError, OutputError, RequestError, WeightsError
+from segcore.errors import OfflineError, OutputError, RequestError, StorageError, WeightsError
 
 RULES = DownloadRules(web=WebRules(schemes=frozenset({"http"}), timeout_s=5), attempts=1)
 
@@ -31,6 +32,22 @@ def test_a_file_is_fetched_once(url, web, webserver):
     assert first.path.name == "w.pdparams"
     assert first.sha256 == hashlib.sha256(webserver.CONTENT).hexdigest()
     assert len(web.requests) == 1
+
+
+def test_a_file_without_its_record_has_no_name_yet(url, web, webserver, monkeypatch):
+    """Else it would count as put there by hand once the process is killed in between."""
+
+    def fail(path, *_):
+        raise StorageError(f"{path}: the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "write_atomic", fail)
+        with pytest.raises(StorageError):
+            fetch(url)
+    assert not list(cache_folder().rglob("w.pdparams"))
+    assert fetch(url).path.read_bytes() == webserver.CONTENT
+    assert len(list(cache_folder().rglob("w.pdparams.json"))) == 1
+    assert len(web.requests) == 1  # all of it had come
 
 
 def test_files_of_the_same_name_from_two_places_stay_apart(url, web, webserver):

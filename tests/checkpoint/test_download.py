@@ -13,7 +13,7 @@ import pytest
 from segcore.checkpoint.download import DownloadRules, download
 from segcore.checkpoint.web import WebRules
 from segcore.errors import DownloadError, StorageError, WeightsError
-from segcore.testing.faults import FailAt
+from segcore.testing.faults import FailAt, Intercepted
 
 WEB = WebRules(schemes=frozenset({"http"}), timeout_s=5)
 
@@ -287,6 +287,22 @@ def test_a_disk_that_fails_never_leaves_half_a_file_under_the_name(web, webserve
     assert disk.struck is not None
     if (tmp_path / "w").exists():
         assert (tmp_path / "w").read_bytes() == webserver.CONTENT
+
+
+def test_nothing_is_left_to_do_once_the_file_has_its_name(web, webserver, tmp_path):
+    """A process that is killed then would leave it for ever."""
+    web.pages["/w"] = webserver.page()
+    seen = []
+
+    class Watch(Intercepted):
+        def around(self, name, args, call):
+            result = call()
+            seen.append({path.name for path in tmp_path.iterdir()})
+            return result
+
+    download(f"{web.address}/w", tmp_path / "w", rules=DownloadRules(web=WEB), files=Watch())
+    assert {"w.part", "w.part.json"} in seen
+    assert all(names == {"w"} for names in seen if "w" in names)
 
 
 @pytest.fixture
