@@ -7,6 +7,7 @@ flipped bit anywhere in it is noticed just like one in the files that it lists.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -27,7 +28,9 @@ from pydantic import (
 )
 
 from segcore.checkpoint.files import DISK, Files, digest_file
+from segcore.checkpoint.ownership import is_evaluation
 from segcore.errors import CheckpointError
+from segcore.filesystem import is_file, is_folder
 from segcore.foreign import foreign_errors
 
 __all__ = [
@@ -40,6 +43,7 @@ __all__ = [
     "check_digests",
     "check_sizes",
     "digest_tree",
+    "find_stranger",
     "read_any_manifest",
     "read_checkpoint",
     "read_manifest",
@@ -195,6 +199,31 @@ def digest_tree(folder: Path) -> dict[str, FileRecord]:
         for path in sorted(folder.rglob("*"))
         if not path.is_dir()
     }
+
+
+def find_stranger(folder: Path) -> Path | None:
+    """Give what in `folder` segcore did not export, or what was changed since; None for nothing.
+
+    The result of `segcore eval` may lie beside an export.
+    """
+    files: Mapping[str, FileRecord] = {}
+    with contextlib.suppress(CheckpointError, OSError):
+        manifest = read_any_manifest(folder)
+        if isinstance(manifest, ExportManifest):
+            files = manifest.files
+    return next((p for p in sorted(folder.rglob("*")) if not _is_exported(p, folder, files)), None)
+
+
+def _is_exported(path: Path, root: Path, files: Mapping[str, FileRecord]) -> bool:
+    if path.is_symlink() or not is_file(path):
+        return is_folder(path) and not path.is_symlink()
+    name = path.relative_to(root).as_posix()
+    if name in files:
+        try:
+            return digest_file(path) == files[name].sha256
+        except OSError:
+            return False  # segcore could read what it wrote
+    return (bool(files) and name == MANIFEST) or (path.parent == root and is_evaluation(path))
 
 
 def check_sizes(folder: Path, manifest: Manifest | ExportManifest, *, exact: bool) -> None:

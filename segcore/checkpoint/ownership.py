@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EVALUATION_MARK",
+    "EVALUATION_RESULT",
     "WRITTEN_BY",
     "FindStranger",
     "Guard",
@@ -46,6 +47,7 @@ __all__ = [
     "encode_picture",
     "file_key",
     "first_in",
+    "is_evaluation",
     "is_marked",
     "is_unknown",
     "marked",
@@ -61,8 +63,10 @@ FindStranger: TypeAlias = Callable[[Path], "Path | None"]
 
 WRITTEN_BY = "written_by"
 """The first key of JSON files, whose value is their mark."""
+EVALUATION_RESULT = "evaluate_result.json"
+"""What `segcore eval` writes; it may stand in any folder with a model."""
 EVALUATION_MARK = "segcore eval"
-"""That of evaluate_result.json, which may stand in any folder with a model."""
+"""The mark in it."""
 _HEAD_BYTES = 1024
 _FORCE = ", or replace it with --force (force=True in Python)"
 
@@ -109,14 +113,23 @@ def encode_picture(image: Image.Image, kind: str, mark: str, **options: Any) -> 
     return buffer.getvalue()
 
 
-def all_marked(mark: str) -> FindStranger:
-    """Give what finds the first file in a folder, or below it, that does not carry `mark`."""
+def is_evaluation(path: Path) -> bool:
+    """Say whether `path` is what `segcore eval` wrote beside a model, and no copy of it."""
+    is_named = path.name == EVALUATION_RESULT and not path.is_symlink()
+    return is_named and is_marked(read_head(path), EVALUATION_MARK)
+
+
+def all_marked(mark: str, names: re.Pattern[str]) -> FindStranger:
+    """Give what finds the first file in a folder, or below it, that does not carry `mark`.
+
+    Neither does one of another name than `names`, relative to the folder: a copy is the user's.
+    """
 
     def find_stranger(folder: Path) -> Path | None:
         for path in sorted(folder.rglob("*")):
             if path.is_symlink() or not path.is_dir():
-                is_file = path.is_file() and not path.is_symlink()
-                if not (is_file and is_marked(read_head(path), mark)):
+                is_named = names.fullmatch(path.relative_to(folder).as_posix()) is not None
+                if path.is_symlink() or not (is_named and is_marked(read_head(path), mark)):
                     return path
         return None
 

@@ -17,7 +17,7 @@ import logging
 import os
 import re
 import secrets
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,13 +44,14 @@ from segcore.checkpoint.manifest import (
     Manifest,
     check_part_name,
     check_sizes,
+    find_stranger,
     read_checkpoint,
     read_manifest,
 )
-from segcore.checkpoint.ownership import EVALUATION_MARK, is_marked, read_head
+from segcore.checkpoint.ownership import is_evaluation
 from segcore.checkpoint.runfolder import OLDER_NAMES_OF_BEST
 from segcore.errors import CheckpointError, StorageError
-from segcore.filesystem import is_file
+from segcore.filesystem import is_folder
 
 __all__ = [
     "BEST",
@@ -105,8 +106,8 @@ class CheckpointStore:
         with storage_errors(final):
             self._make_folder()
             with self._temporary(self._folder, final.name) as folder:
-                self._build(folder, step, parts, {}, info)
-                self._set_aside(final)
+                self._build(folder, step, parts, info)
+                self._set_aside(final, parts)
                 install_folder(folder, final, self._files)
             self._parent = self._confirm(final).digest
             self._retire(step)
@@ -116,53 +117,62 @@ class CheckpointStore:
         self,
         step: int,
         parts: Mapping[str, Part],
-        folders: Mapping[str, Path] | None = None,
         info: Mapping[str, JsonValue] | None = None,
     ) -> Path:
         """Make the files `parts`, of the model at `step`, the best model.
 
-        `folders` are ready-made folders by name, such as an export as `inference`; they are moved
-        in and digested too. Exports of the best model before do not stay, since they belong to
-        other weights; what a user put beside it is moved to `best_model.bak` first. Raises
-        StorageError; the best model is then the one before or the new one.
+        The export of the best model before does not stay, since it belongs to other weights; what a
+        user put beside it is moved to `best_model.bak` first. Raises StorageError; the best model
+        is then the one before or the new one.
         """
         final = self.run_dir / BEST
         with storage_errors(final):
-            self._set_aside(final)
+            self._set_aside(final, parts)
             with self._temporary(self.run_dir, BEST) as folder:
-                self._build(folder, step, parts, folders or {}, info)
+                self._build(folder, step, parts, info)
                 install_folder(folder, final, self._files)
             self._confirm(final)
         return final
 
-    def _set_aside(self, final: Path) -> None:
-        """Move what is not of a training out of a folder that is about to go."""
-        try:
-            own = {name.split("/")[0] for name in read_manifest(final, self._files).files}
-        except (CheckpointError, FileNotFoundError, NotADirectoryError):
-            return  # nobody can say what is whose
+    def clear_export(self) -> None:
+        """Make way for an export of the best model: move what is there and is none aside.
+
+        Raises StorageError.
+        """
+        final = self.run_dir / BEST
+        with storage_errors(final):
+            export = final / _INFERENCE
+            if os.path.lexists(export) and not self._is_own(export, ()):
+                self._move_aside(final, [export])
+
+    def _set_aside(self, final: Path, parts: Collection[str]) -> None:
+        """Move what is not of a training out of a folder whose files `parts` are to take over."""
+        own = {MANIFEST, *parts}
+        with contextlib.suppress(CheckpointError, FileNotFoundError, NotADirectoryError):
+            own |= {name.split("/")[0] for name in read_manifest(final, self._files).files}
         strangers = [path for path in self._list(final) if not self._is_own(path, own)]
-        if not strangers:
-            return
+        if strangers:
+            self._move_aside(final, strangers)
+
+    def _move_aside(self, final: Path, strangers: Sequence[Path]) -> None:
         aside = next(path for path in _backups(final) if not os.path.lexists(path))
         self._files.mkdir(aside)
         for path in strangers:
             self._files.replace(path, aside / path.name)
         self._files.sync(aside)
-        log.warning("%s: is written anew; what you put there is in %s", final, aside)
-
-    @staticmethod
-    def _is_own(path: Path, names: Collection[str]) -> bool:
-        """Say whether something beside a model is of its `names`, or made from it."""
-        name = path.name
-        return (
-            name in names
-            or name in (MANIFEST, _INFERENCE)
-            or is_leftover(name)
-            or replaced_by(name) is not None
-            or is_file(path / MANIFEST)
-            or (is_file(path) and is_marked(read_head(path), EVALUATION_MARK))
+        log.warning(
+            "%s: is written anew; what else was in it (%s) is in %s now",
+            *(final, ", ".join(path.name for path in strangers), aside),
         )
+
+    def _is_own(self, path: Path, names: Collection[str]) -> bool:
+        """Say whether something beside a model is of its `names`, or made from it."""
+        if is_leftover(path.name) or replaced_by(path.name) is not None:
+            return True
+        if is_folder(path):
+            is_export = path == self.run_dir / BEST / _INFERENCE and not path.is_symlink()
+            return is_export and find_stranger(path) is None
+        return path.name in names or is_evaluation(path)
 
     def steps(self) -> list[int]:
         """List the steps of complete checkpoints, oldest first, ordered by number and not time.
@@ -323,7 +333,6 @@ class CheckpointStore:
         folder: Path,
         step: int,
         parts: Mapping[str, Part],
-        folders: Mapping[str, Path],
         info: Mapping[str, JsonValue] | None,
     ) -> None:
         if self.run_id is None:
@@ -334,10 +343,6 @@ class CheckpointStore:
                 raise ValueError(f"{name!r}: parts stand flat beside the manifest")
             size, sha256 = self._files.write_file(folder / name, part)
             records[name] = FileRecord(size=size, sha256=sha256)
-        for name, source in folders.items():
-            self._files.sync_tree(source)
-            self._files.replace(source, folder / check_part_name(name))
-            records |= self._digest_tree(folder, folder / name)
         manifest = Manifest(
             run_id=self.run_id,
             step=step,
@@ -348,15 +353,6 @@ class CheckpointStore:
         # Last, so that a folder with a manifest is a folder with everything.
         self._files.write_file(folder / MANIFEST, manifest.to_bytes())
         self._files.sync(folder)
-
-    def _digest_tree(self, root: Path, folder: Path) -> dict[str, FileRecord]:
-        records: dict[str, FileRecord] = {}
-        for path in self._list(folder):
-            if path.is_dir():
-                records |= self._digest_tree(root, path)
-            else:
-                records[path.relative_to(root).as_posix()] = FileRecord.of(self._files.read(path))
-        return records
 
     def _confirm(self, final: Path) -> Manifest:
         # Nothing older may go before what was written has been seen with our own eyes.

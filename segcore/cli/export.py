@@ -31,10 +31,10 @@ def export_command(run: Path, format_name: str, output: Path | None, as_json: bo
     # an unknown format is told from its name, before seconds of loading
     name = get_catalogue().exporters.find(format_name).spec.name
 
+    from segcore.checkpoint.manifest import find_stranger
     from segcore.checkpoint.ownership import Guard
     from segcore.checkpoint.runfolder import results_folder
     from segcore.devices.framework import require_paddle
-    from segcore.export.folder import find_stranger
     from segcore.export.write import write_export
     from segcore.inference.eager import create_task, load_network
     from segcore.inference.source import find_trained, verify_source

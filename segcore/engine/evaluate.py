@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from segcore.checkpoint.files import prepare_output
-from segcore.checkpoint.ownership import EVALUATION_MARK, Guard, marked, marked_by
+from segcore.checkpoint.ownership import (
+    EVALUATION_MARK,
+    EVALUATION_RESULT,
+    Guard,
+    marked,
+    marked_by,
+)
 from segcore.checkpoint.runfolder import results_folder
 from segcore.config.resolve import override_config
 from segcore.data.class_names import compare_class_names
@@ -53,8 +59,6 @@ _FOLLOWED = (
     "data.value_range",
     "eval",
 )
-
-_RESULT = "evaluate_result.json"
 
 
 def evaluate(
@@ -155,7 +159,7 @@ def evaluate_model(
         }
     )
     folder = output or results_folder(path)
-    file, guard = folder / _RESULT, Guard([path, data], force=force)
+    file, guard = folder / EVALUATION_RESULT, Guard([path, data], force=force)
     guard.check_file(file, marked_by(EVALUATION_MARK))
     prepare_output(folder)
     task_name = found.task or task_of(config, catalogue)

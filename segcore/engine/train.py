@@ -427,6 +427,7 @@ class _Run:
             model=self.config.model.name,
         )
         guard = Guard(run=self.folder.path)
+        self.store.clear_export()
         exported = write_export(self.network, self.task, self.folder.inference, guard=guard)
         result = describe_result(self.config, self.folder, state, exported)
         write_atomic(self.folder.train_result, json.dumps(result, indent=2).encode())

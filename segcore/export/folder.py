@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from segcore.checkpoint.files import digest_file
-from segcore.checkpoint.manifest import MANIFEST, ExportManifest, FileRecord, read_any_manifest
-from segcore.checkpoint.ownership import EVALUATION_MARK, is_marked, read_head
-from segcore.errors import CheckpointError, ExportError
+from segcore.errors import ExportError
 from segcore.export.yml import INFERENCE_YML
-from segcore.filesystem import is_file, is_folder
+from segcore.filesystem import is_file
 
-__all__ = ["ExportFolder", "find_export", "find_stranger"]
+__all__ = ["ExportFolder", "find_export"]
 
 # The names that PaddleX and PaddleSeg look for; the program as JSON since Paddle 3.
 _DESCRIPTIONS = ((INFERENCE_YML, "inference"), ("deploy.yaml", "model"))
@@ -52,27 +47,3 @@ def find_export(folder: Path) -> ExportFolder | None:
             )
         return ExportFolder(description, program, params)
     return None
-
-
-def find_stranger(folder: Path) -> Path | None:
-    """Give what in `folder` segcore did not export, or what was changed since; None for nothing.
-
-    Results of `segcore eval` may lie beside an export.
-    """
-    files: Mapping[str, FileRecord] = {}
-    with contextlib.suppress(CheckpointError, OSError):
-        manifest = read_any_manifest(folder)
-        if isinstance(manifest, ExportManifest):
-            files = manifest.files
-    return next((p for p in sorted(folder.rglob("*")) if not _is_ours(p, folder, files)), None)
-
-
-def _is_ours(path: Path, root: Path, files: Mapping[str, FileRecord]) -> bool:
-    if is_folder(path) and not path.is_symlink():
-        return True
-    if path.is_symlink() or not is_file(path):
-        return False
-    name = path.relative_to(root).as_posix()
-    if name in files:
-        return digest_file(path) == files[name].sha256
-    return (bool(files) and name == MANIFEST) or is_marked(read_head(path), EVALUATION_MARK)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from segcore.checkpoint.files import DISK, make_folders, storage_errors, temporary_name
-from segcore.checkpoint.manifest import MANIFEST, ExportManifest, digest_tree
+from segcore.checkpoint.manifest import MANIFEST, ExportManifest, digest_tree, find_stranger
 from segcore.checkpoint.ownership import Guard
 from segcore.errors import ExportError
-from segcore.export.folder import find_stranger
 
 if TYPE_CHECKING:
     import paddle

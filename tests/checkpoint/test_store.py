@@ -3,11 +3,12 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from segcore.checkpoint.manifest import MANIFEST, read_manifest
+from segcore.checkpoint.manifest import MANIFEST, ExportManifest, digest_tree, read_manifest
 from segcore.checkpoint.store import (
     CheckpointStore,
     new_run_id,
@@ -23,6 +24,10 @@ PARTS = {"model.pdparams": bytes(range(256)) * 8, "state.json": b'{"step": 1}'}
 
 def names_in(folder):
     return sorted(path.name for path in folder.iterdir())
+
+
+def backup_of(folder):
+    return folder.with_name(f"{folder.name}.bak")
 
 
 @pytest.fixture
@@ -239,22 +244,62 @@ def test_the_best_model_is_replaced_whole(store):
     assert names_in(store.run_dir) == ["best_model"]
 
 
-def test_the_best_model_takes_a_folder_in(store):
-    export = store.run_dir / "export"
-    (export / "deep").mkdir(parents=True)
-    (export / "inference.yml").write_bytes(b"a: 1")
-    (export / "deep" / "weights").write_bytes(b"w")
-    store.promote(1, PARTS, {"inference": export})
-    parts = open_best(store.run_dir).parts
-    assert parts["inference/inference.yml"] == b"a: 1"
-    assert parts["inference/deep/weights"] == b"w"
-    assert not export.exists()
-
-
 def test_an_export_added_later_does_not_spoil_the_best_model(store):
     best = store.promote(1, PARTS)
     (best / "inference").mkdir()
     assert open_best(store.run_dir).parts == PARTS
+
+
+def export_into(folder):
+    """Write what an export of segcore is, as far as its manifest goes."""
+    folder.mkdir()
+    (folder / "inference.yml").write_text("a: 1")
+    manifest = ExportManifest(written_by="x", format="paddle", model="x", files=digest_tree(folder))
+    (folder / "MANIFEST.json").write_bytes(manifest.to_bytes())
+
+
+def test_a_user_s_copies_of_what_segcore_wrote_stay(store):
+    step, best = store.save(1, PARTS), store.promote(1, PARTS)
+    (step / "evaluate_result.json").write_text('{"written_by": "segcore eval"}')
+    for folder in (step, best):
+        export_into(folder / "kept")
+        shutil.copytree(best, folder / "first", ignore=shutil.ignore_patterns("kept"))
+        (folder / "evaluated before.json").write_text('{"written_by": "segcore eval"}')
+    export_into(step / "inference")
+    before = {name: digest_tree(step / name) for name in ("first", "kept", "inference")}
+    store.save(1, PARTS)
+    store.promote(2, PARTS)
+    kept = ["evaluated before.json", "first", "inference", "kept"]
+    assert names_in(backup_of(step)) == kept
+    assert {name: digest_tree(backup_of(step) / name) for name in before} == before
+    assert names_in(backup_of(best)) == [name for name in kept if name != "inference"]
+
+
+@pytest.mark.parametrize("change", [Path.touch, Path.mkdir, Path.unlink, None])
+def test_an_export_of_which_something_is_the_user_s_stays(store, change):
+    best = store.promote(1, PARTS)
+    export_into(best / "inference")
+    if change is Path.unlink:
+        (best / "inference/MANIFEST.json").unlink()
+    elif change is None:
+        (best / "inference/inference.yml").write_text("a: 2")
+    else:
+        change(best / "inference/notes")
+    store.clear_export()
+    is_own = change is Path.mkdir  # an empty folder holds nothing that could be lost
+    assert (best / "inference").exists() == is_own
+    assert (store.run_dir / "best_model.bak/inference").exists() != is_own
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("{}")])
+def test_a_damaged_manifest_makes_nothing_a_training_s(store, damage):
+    step, best = store.save(1, PARTS), store.promote(1, PARTS)
+    for folder in (step, best):
+        (folder / "notes.txt").write_text("mine")
+        damage(folder / "MANIFEST.json")
+    store.save(1, PARTS)
+    store.promote(1, PARTS)
+    assert names_in(backup_of(step)) == names_in(backup_of(best)) == ["notes.txt"]
 
 
 def test_what_a_user_put_beside_the_best_model_stays(store):
@@ -262,8 +307,7 @@ def test_what_a_user_put_beside_the_best_model_stays(store):
         best = store.promote(number, PARTS)
         (best / "notes.txt").write_text(f"mine {number}")
         (best / "evaluate_result.json").write_text('{"written_by": "segcore eval"}')
-        (best / "inference").mkdir()
-        (best / "inference" / "inference.yml").write_text("")
+        export_into(best / "inference")
     store.promote(2, PARTS)
     assert names_in(best) == ["MANIFEST.json", *sorted(PARTS)]
     for number, name in enumerate(("best_model.bak", "best_model.bak.1")):

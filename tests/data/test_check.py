@@ -8,7 +8,7 @@ from segcore.config.schema import Config, DataConfig, ModelConfig
 from segcore.data.check import check_dataset, require_sound, require_sound_samples
 from segcore.data.segdataset import SegDataset
 from segcore.discovery.catalogue import get_catalogue
-from segcore.errors import DataError
+from segcore.errors import DataError, OutputError
 
 
 @pytest.fixture(autouse=True)
@@ -161,6 +161,17 @@ class Numbers(list):
     def check(self, index):
         if not self[index].isdecimal():
             raise DataError(f"{self[index]}: is no number")
+
+
+@pytest.mark.parametrize("name", ["good example.png", "kept/histogram.png", "demo_img/a/b.png"])
+def test_copies_of_pictures_among_those_of_a_check_stay(data, name):
+    check_dataset(data, output=data)
+    copy = data / "check_dataset" / name
+    copy.parent.mkdir(exist_ok=True)
+    shutil.copyfile(data / "check_dataset/histogram.png", copy)
+    with pytest.raises(OutputError, match=f"holds {name}"):
+        check_dataset(data, output=data)
+    assert copy.exists()
 
 
 def test_layouts_of_plugins_are_checked_sample_by_sample(tmp_path, monkeypatch):

@@ -112,6 +112,16 @@ def test_resuming_a_finished_training_changes_nothing(finished, configure, diges
     assert digests(finished) == before
 
 
+def test_what_a_user_put_beside_the_export_stands_in_no_training_s_way(
+    finished, configure, tmp_path, digests
+):
+    output = shutil.copytree(finished, tmp_path / "run")
+    (output / "best_model/inference/notes.txt").write_text("mine")
+    train(configure(), output, resume=True)
+    assert (output / "best_model.bak/inference/notes.txt").read_text() == "mine"
+    assert digests(output) == digests(finished)
+
+
 def test_a_run_needs_a_length(configure, tmp_path):
     with pytest.raises(ConfigError, match=r"train\.iters or train\.epochs"):
         train(configure("train.iters=null"), tmp_path / "run", device="cpu")

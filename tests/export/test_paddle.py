@@ -70,6 +70,17 @@ def test_an_export_leaves_the_folder_of_somebody_else_alone(network, task, tmp_p
     assert [path.name for path in tmp_path.rglob("*")] == ["inference", "thesis.txt"]
 
 
+@pytest.mark.parametrize("name", ["scores of may.json", "kept/evaluate_result.json"])
+def test_a_copy_of_an_evaluation_beside_an_export_stays(network, task, tmp_path, name):
+    write_export(network, task, tmp_path / "inference")
+    copy = tmp_path / "inference" / name
+    copy.parent.mkdir(exist_ok=True)
+    copy.write_text('{"written_by": "segcore eval"}')
+    with pytest.raises(OutputError, match=f"holds {name}"):
+        write_export(network, task, tmp_path / "inference")
+    assert copy.exists()
+
+
 def test_what_comes_into_the_folder_during_an_export_stays(network, task, tmp_path, monkeypatch):
     output = tmp_path / "inference"
     write_export(network, task, output)

@@ -45,7 +45,7 @@ class InPlaceStore(CheckpointStore):
             self._files.mkdir(final.parent)
         self._files.remove_tree(final)
         self._files.mkdir(final)
-        self._build(final, step, parts, {}, info)
+        self._build(final, step, parts, info)
         self._retire(step)
         return final
 
@@ -53,9 +53,9 @@ class InPlaceStore(CheckpointStore):
 class DeleteFirstStore(CheckpointStore):
     """Negative control: removes the best model before it writes the new one."""
 
-    def promote(self, step, parts, folders=None, info=None):
+    def promote(self, step, parts, info=None):
         self._files.remove_tree(self.run_dir / BEST)
-        return super().promote(step, parts, folders, info)
+        return super().promote(step, parts, info)
 
 
 def parts_of(serial: int, size: int = 64) -> dict[str, bytes]:
@@ -74,13 +74,7 @@ def follow_plan(store: CheckpointStore, promise: Callable[[str, int], None]) -> 
         if what == "saved":
             store.save(step, parts_of(serial))
         else:
-            folders = {}
-            if step == 2:
-                export = store.run_dir / f".tmp-inference-{os.getpid()}-0badcafe"
-                store._files.mkdir(export)
-                store._files.write_file(export / "inference.json", b"{}")
-                folders["inference"] = export
-            store.promote(step, parts_of(serial), folders)
+            store.promote(step, parts_of(serial))
         promise(what, serial)
 
 

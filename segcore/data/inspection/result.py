@@ -32,6 +32,7 @@ RESULT_FOLDER = "check_dataset"
 _MARK = "segcore data check"
 _LARGEST_SIDE = 1280  # pixels; pictures of larger images are scaled
 _UNSAFE = re.compile(r"[^\w.,+ -]", re.ASCII)
+_find_stranger = all_marked(_MARK, re.compile(r"histogram\.png|demo_img/[^/]+"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,7 @@ class CheckResult:
         building = output / temporary_name(RESULT_FOLDER)
         try:
             document = self._draw(building)
-            guard.replace_folder(building, output / RESULT_FOLDER, all_marked(_MARK))
+            guard.replace_folder(building, output / RESULT_FOLDER, _find_stranger)
         finally:
             DISK.remove_tree(building)
         data = json.dumps(document, indent=2).encode()
@@ -123,7 +124,7 @@ class CheckResult:
 def check_place(output: Path, *, force: bool = False) -> None:
     """Raise OutputError unless a result may be written into the folder `output`."""
     guard = Guard(force=force)
-    guard.check_folder(output / RESULT_FOLDER, all_marked(_MARK))
+    guard.check_folder(output / RESULT_FOLDER, _find_stranger)
     guard.check_file(output / RESULT_FILE, marked_by(_MARK))
 
 
