@@ -85,6 +85,7 @@ def test_maps_and_anchors_are_those_of_the_reference(case):
         for level, grid in enumerate(anchors):
             found[f"anchors{level}_first12"] = grid.numpy()[:12]
             found[f"anchors{level}_last3"] = grid.numpy()[-3:]
+            found[f"anchors{level}_count"] = len(grid)
         return found
 
     stored = {name.removeprefix("a_"): value for name, value in case[3].items()}
@@ -94,7 +95,8 @@ def test_maps_and_anchors_are_those_of_the_reference(case):
         for name, value in stored.items()
         if name.startswith(kinds) and not name.endswith("_stats")
     }
-    assert len(expected) == 4 + 3 * 5 + 2 * 5
+    # how many anchors there are is not known of ResNet18
+    assert len(expected) in (4 + 3 * 5 + 2 * 5, 4 + 3 * 5 + 3 * 5)
     check(case, "maps", run, expected)
 
 
