@@ -41,7 +41,7 @@ STATE = re.compile(r".*(best_model|checkpoints)/")
 CLOCK = re.compile(r".*(state\.json|MANIFEST\.json|\.pdstates|metrics\.jsonl|\.log|_result\.json)$")
 BY_DESIGN = re.compile(r".*(\.part|\.part\.json|\.lock|\.bak(\.\d+)?)$")
 # named after the times of the files that were looked at
-CACHED = re.compile(r"cache/(checked|contents)/")
+CACHED = re.compile(r"cache/(checked/|contents/|$)")
 HALF_FETCHED = re.compile(r".*\.part(\.json)?$")
 
 SMALL = (
