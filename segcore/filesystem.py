@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
@@ -20,12 +21,14 @@ __all__ = [
     "NotRegularError",
     "Place",
     "exists",
+    "home_folder",
     "is_file",
     "is_folder",
     "list_names",
     "open_regular",
     "read_regular",
     "real_path",
+    "walk",
 ]
 
 Place: TypeAlias = str | os.PathLike[str]
@@ -67,6 +70,15 @@ def real_path(path: Place) -> Path:
         raise _path_error(path, error) from error
 
 
+def home_folder() -> Path | None:
+    """Give the home of the user, if there is one: where it is only named, nobody wants it made."""
+    try:
+        home = Path.home()
+        return home if is_folder(home) else None
+    except (PathError, RuntimeError):  # RuntimeError: nobody knows whose home to take
+        return None
+
+
 def list_names(folder: Place) -> list[str]:
     """List the names in a folder, sorted; none where it is not there. Raises PathError."""
     try:
@@ -77,6 +89,19 @@ def list_names(folder: Place) -> list[str]:
         raise _path_error(folder, error) from error
     except ValueError as error:
         raise _path_error(folder, error) from error
+
+
+def walk(folder: Place) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Go through `folder` as os.walk does, without following links; nothing where it is not there.
+
+    Raises PathError for a folder that cannot be listed, which os.walk passes over in silence.
+    """
+
+    def refuse(error: OSError) -> None:
+        if error.errno not in _NOTHING_THERE:
+            raise _path_error(error.filename, error) from error
+
+    return os.walk(folder, onerror=refuse)
 
 
 def open_regular(path: Place) -> BinaryIO:

@@ -25,7 +25,7 @@ from segcore.checkpoint.files import DISK, digest_file, prepare_output, storage_
 from segcore.checkpoint.lock import waiting_lock
 from segcore.checkpoint.web import shown_url
 from segcore.errors import OfflineError, OutputError, RequestError, StorageError, WeightsError
-from segcore.filesystem import read_regular
+from segcore.filesystem import home_folder, read_regular
 
 __all__ = [
     "CACHE_VARIABLE",
@@ -77,12 +77,12 @@ def cache_folder() -> Path:
         # the XDG rules say that a relative folder does not count; one of our own does
         if given and (variable == CACHE_VARIABLE or given.startswith("/")):
             return Path(given).absolute() / below
-    try:
-        return Path.home() / ".cache" / "segcore"
-    except RuntimeError as error:
+    home = home_folder()
+    if home is None:
         raise OutputError(
             f"there is no home folder to keep downloads in: set {CACHE_VARIABLE} to a folder"
-        ) from error
+        )
+    return home / ".cache" / "segcore"
 
 
 def fetch_to_cache(

@@ -1,24 +1,29 @@
 """The entry point of the command line: global options, and errors as exit codes.
 
 0 done; 1 a check says no; 2 the request is wrong; 3 something is missing; 4 the run could not go
-on; 70 a defect of segcore; 130 or 143 interrupted; 141 nobody reads the output any more.
+on, or its answer could not be written; 70 a defect of segcore; 130 or 143 interrupted; 141 nobody
+reads the output any more.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from segcore import __version__
 from segcore.cli.group import CommandLine, switch_off
 from segcore.cli.messages import printable, say
-from segcore.errors import ExhaustedError, SegcoreError
+from segcore.errors import ExhaustedError, SegcoreError, StorageError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = ["main", "run", "segcore_command"]
 
@@ -54,13 +59,16 @@ def segcore_command(ctx: click.Context, debug: bool) -> None:  # noqa: ARG001  r
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    _open_descriptors()
+    _watch_streams()
     code = run(sys.argv[1:])
-    # a pipe may break as late as in the last flush
+    # a pipe may break, and a disk be full, as late as in the last flush
     try:
         sys.stdout.flush()
-    except OSError:
+    except (OSError, StorageError) as error:
         _forget_stdout()
-        code = _BROKEN_PIPE if code == 0 else code
+        if code == 0:
+            code = _BROKEN_PIPE if isinstance(error, OSError) else _fail(error, debug=False)
     sys.exit(code)
 
 
@@ -118,16 +126,61 @@ def _invoke(arguments: Sequence[str]) -> object:
 
 def _prepare_streams() -> None:
     """Make output possible whatever the locale, and whichever stream was closed from outside."""
-    # a closed stdout would hand its number to the next file that is opened
-    for descriptor in (0, 1, 2):
-        if not _is_open(descriptor):
-            os.open(os.devnull, os.O_RDWR)
+    _open_descriptors()
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  stays open
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _open_descriptors() -> None:
+    """Open what was closed: a closed stdout would hand its number to the next file that is opened.
+
+    What is written there goes nowhere.
+    """
+    for descriptor in (0, 1, 2):
+        if not _is_open(descriptor):
+            os.open(os.devnull, os.O_RDWR)
+
+
+class _Watched(io.FileIO):
+    """A stream of this process that may lead to a full disk or to a terminal that has gone.
+
+    What cannot be said on stderr is not said, and ends nothing. What is lost on stdout is an answer
+    that somebody asked for: StorageError says so, but for a pipe that nobody reads any more.
+    """
+
+    def write(self, data: Buffer) -> int | None:  # type: ignore[override]
+        try:
+            return super().write(data)
+        except OSError as error:
+            if self.fileno() == 2:
+                return memoryview(data).nbytes
+            if error.errno == errno.EPIPE:
+                raise
+            raise StorageError(
+                f"standard output: cannot be written: {error.strerror}. What the command has done "
+                "is done; its answer is lost."
+            ) from error
+
+
+def _watch_streams() -> None:
+    """Put a watch on stdout and stderr; above it they stay as Python has set them up."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        watched = io.BufferedWriter(_Watched(stream.fileno(), "wb", closefd=False))
+        again = io.TextIOWrapper(
+            watched,
+            encoding=stream.encoding,
+            errors=stream.errors,
+            line_buffering=stream.line_buffering,
+            write_through=stream.write_through,
+        )
+        setattr(sys, name, again)
 
 
 def _is_open(descriptor: int) -> bool:

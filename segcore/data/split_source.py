@@ -7,7 +7,6 @@ its lists are. `find_source` tells which one a folder is.
 from __future__ import annotations
 
 import json
-import os
 import re
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +21,7 @@ from segcore.data.listfile import format_row, list_name, read_class_list, read_r
 from segcore.data.paths import inside, printable, read_file
 from segcore.data.pool import map_in_threads
 from segcore.errors import DataError, ListFileError
-from segcore.filesystem import is_file, is_folder, list_names
+from segcore.filesystem import is_file, is_folder, list_names, walk
 from segcore.integer_key import is_integer_key
 
 __all__ = [
@@ -371,7 +370,7 @@ def list_files(root: Path) -> list[str]:
 def _by_stem(folder: Path, suffixes: set[str]) -> dict[str, str]:
     """Give the files below `folder`, relative to its parent, by their names without suffix."""
     found: dict[str, str] = {}
-    for current, folders, files in os.walk(folder):
+    for current, folders, files in walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
             path = Path(current, name)

@@ -20,6 +20,7 @@ from typing import Any
 
 from segcore.checkpoint.files import make_folders
 from segcore.errors import FrameworkMissingError, SegcoreError
+from segcore.filesystem import home_folder
 from segcore.warned import warned
 
 __all__ = [
@@ -95,13 +96,10 @@ def home_for_caches() -> Iterator[None]:
     Importing it and tracing a network need ~/.cache/paddle, and fail where nothing can be made.
     """
     with _lending:
-        try:
-            make_folders(Path("~/.cache/paddle").expanduser())
-        except (SegcoreError, RuntimeError):  # RuntimeError: nobody knows whose home to take
-            home = os.environ.get("HOME")
-        else:
+        if _can_cache():
             yield
             return
+        home = os.environ.get("HOME")
         os.environ["HOME"] = tempfile.gettempdir()
         try:
             yield
@@ -110,6 +108,17 @@ def home_for_caches() -> Iterator[None]:
                 del os.environ["HOME"]
             else:
                 os.environ["HOME"] = home
+
+
+def _can_cache() -> bool:
+    home = home_folder()
+    if home is None:
+        return False
+    try:
+        make_folders(home / ".cache/paddle")
+    except SegcoreError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

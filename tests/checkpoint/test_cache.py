@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from segcore.checkpoint import cache
-from segcore.checkpoint.cache import cache_folder, fetch_to_cache, is_offline
+from segcore.checkpoint.cache import cache_folder, fetch_to_cache, is_offline, write_note
 from segcore.checkpoint.download import DownloadRules
 from segcore.checkpoint.web import WebRules
+from segcore.devices.framework import home_for_caches
 from segcore.errors import OfflineError, OutputError, RequestError, StorageError, WeightsError
 
 RULES = DownloadRules(web=WebRules(schemes=frozenset({"http"}), timeout_s=5), attempts=1)
@@ -153,6 +154,7 @@ def test_the_folder_comes_from_the_environment(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / "xdg" / "segcore"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path / "me"))
+    (tmp_path / "me").mkdir()
     assert cache_folder() == tmp_path / "me" / ".cache" / "segcore"
 
 
@@ -163,6 +165,18 @@ def test_without_a_home_the_message_says_what_to_set(monkeypatch):
     for name in ("SEGCORE_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(OutputError, match="set SEGCORE_CACHE"):
+        cache_folder()
+
+
+def test_a_home_that_is_only_named_is_not_made(monkeypatch, tmp_path):
+    for name in ("SEGCORE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    write_note("kind", "key", {"a": 1})
+    with home_for_caches():
+        pass
+    assert not (tmp_path / "nobody").exists()
     with pytest.raises(OutputError, match="set SEGCORE_CACHE"):
         cache_folder()
 

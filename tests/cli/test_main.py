@@ -167,6 +167,32 @@ def test_closed_streams_are_no_error(site, closed):
     assert (answer.returncode, answer.stderr) == (0, b"")
 
 
+FULL = [
+    ("models --all --json", ">/dev/full", 4),
+    ("plugins list", ">/dev/full", 4),
+    ("--help", ">/dev/full", 4),
+    ("doctor --no-such-option", "2>/dev/full", 2),
+    ("models --all", "2>/dev/full", 0),
+    ("config show NoSuchModel", ">/dev/full 2>/dev/full", 2),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "full", "code"), FULL, ids=map(" ".join, (f[:2] for f in FULL))
+)
+def test_a_stream_on_a_full_disk_is_no_defect(site, command, full, code):
+    answer = subprocess.run(
+        ["sh", "-c", f'"$0" -m segcore {command} {full}', sys.executable],
+        capture_output=True,
+        env=site.environment(),
+        check=False,
+    )
+    assert answer.returncode == code, answer.stderr
+    if code == 4:
+        assert answer.stderr.startswith(b"segcore: standard output: cannot be written: ")
+        assert answer.stderr.count(b"\n") == 1
+
+
 @pytest.mark.skipif(
     not str(Path(__file__)).isascii(), reason="Python does not start there if its path has letters"
 )

@@ -19,6 +19,7 @@ from segcore.data.jsontext import parse_json
 from segcore.data.label import decode_label
 from segcore.data.paths import inside, printable, read_file
 from segcore.errors import DataError, LabelError
+from segcore.filesystem import walk
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -52,7 +53,7 @@ def walk_files(root: Path, suffixes: frozenset[str]) -> list[str]:
     Links to folders are not followed and hidden folders not entered.
     """
     found: list[str] = []
-    for folder, folders, files in os.walk(root):
+    for folder, folders, files in walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         below = os.path.relpath(folder, root)
         prefix = "" if below == "." else below.replace(os.sep, "/") + "/"
