@@ -28,7 +28,7 @@ from segcore.checkpoint.process import birth, machine
 from segcore.errors import OutputError, RunLockedError
 from segcore.filesystem import read_regular
 
-__all__ = ["Holder", "RunLock", "is_lock", "waiting_lock"]
+__all__ = ["Holder", "RunLock", "folder_lock", "is_lock", "waiting_lock"]
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +115,28 @@ def waiting_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)  # which lets the lock go; the file stays, for others may wait on it
+
+
+@contextlib.contextmanager
+def folder_lock(folder: Path) -> Iterator[None]:
+    """Hold the kernel's lock on `folder` itself while the block runs, waiting for whoever has it.
+
+    For a look at what is there and a few writes that go by it, by threads and processes alike;
+    nothing is left behind. Where a file system has no locks for folders the block runs without.
+    Raises OutputError where the folder cannot be opened.
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be opened: {error.strerror}.") from error
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked holds it, too
+        os.close(descriptor)
 
 
 class RunLock:

@@ -194,15 +194,21 @@ class Guard:
             if stat.S_ISDIR(status.st_mode):
                 self._places.append(Path(name).resolve())
 
-    def check_file(self, path: Path, is_ours: Recogniser = is_unknown) -> None:
-        """Raise OutputError unless a file may be written at `path`; it says what to do instead."""
+    def check_place(self, path: Path) -> os.stat_result | None:
+        """Raise OutputError where not even a new file may be written; give what is at `path`."""
         self._refuse_checkpoints(path)
         try:
-            status = path.lstat()
+            return path.lstat()
         except (FileNotFoundError, NotADirectoryError):
-            return  # what is wrong with the folder is said by whoever makes it
+            return None  # what is wrong with the folder is said by whoever makes it
         except OSError as error:
             raise OutputError(f"{path}: cannot be written: {error.strerror}.") from error
+
+    def check_file(self, path: Path, is_ours: Recogniser = is_unknown) -> None:
+        """Raise OutputError unless a file may be written at `path`; it says what to do instead."""
+        status = self.check_place(path)
+        if status is None:
+            return
         if stat.S_ISDIR(status.st_mode):
             raise OutputError(f"{path}: is a folder, where a file would go. Name another output.")
         self._refuse_input(path)

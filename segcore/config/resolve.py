@@ -87,8 +87,15 @@ def override_config(
     `followed` are the keys that `by` looks at, sections included. Raises ConfigError for others,
     which would be ignored, and for values that are wrong.
     """
+    if not isinstance(overrides, Sequence | Mapping):
+        raise ConfigError(
+            f"settings={overrides!r}: give a mapping of values by dotted key, or a list of texts "
+            "such as 'predict.batch_size=4'"
+        )
     if not overrides:
         return config
+    if isinstance(overrides, str):
+        overrides = [overrides]
     layers = Layers()
     layers.add_flags(config.model_dump())
     if isinstance(overrides, Mapping):

@@ -43,6 +43,12 @@ _FOLLOWED = (
     "eval.transforms",
     "predict",
 )
+_EXAMPLES = {
+    "model_name": "'PP-LiteSeg-T'",
+    "device": "'auto', 'cpu' or 'gpu:0'",
+    "runtime": "'auto', 'paddle' or 'eager'",
+    "weights": "'CITYSCAPES'",
+}
 
 
 def create_model(
@@ -86,11 +92,13 @@ def create_model(
         "score_threshold": score_threshold,
         "settings": settings,
     }
+    _require_texts(model_name=model_name, device=device, runtime=runtime, weights=weights)
     catalogue = get_catalogue()
     found = _find(model_name, model_dir, weights, catalogue)
-    config = override_config(
-        found.config, settings, catalogue, followed=_FOLLOWED, by="predictions"
-    )
+    config = found.config
+    threshold = None if score_threshold is None else {"predict.score_threshold": score_threshold}
+    for changes in (settings, threshold or ()):
+        config = override_config(config, changes, catalogue, followed=_FOLLOWED, by="predictions")
     choice = select_device(device, catalogue)
     if len(choice.indices) > 1:
         raise RequestError(f"device {choice}: predictions run on one device; name one")
@@ -105,10 +113,17 @@ def create_model(
         task,
         target_size=target_size,
         batch_size=batch_size,
-        score_threshold=score_threshold,
         facts=facts,
         origin=partial(_open_again, state, given),
     )
+
+
+def _require_texts(**given: object) -> None:
+    """Raise RequestError for what is neither text nor, where there is a way without it, None."""
+    for name, value in given.items():
+        can_lack = name not in ("device", "runtime")
+        if not isinstance(value, str) and not (can_lack and value is None):
+            raise RequestError(f"{name}={value!r}: give text, such as {_EXAMPLES[name]}")
 
 
 def _open_again(state: FileState, given: Mapping[str, Any], **changes: Any) -> Predictor:

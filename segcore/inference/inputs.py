@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
@@ -17,12 +16,12 @@ from segcore.config.schema import DataConfig
 from segcore.data.decode import decode_image
 from segcore.data.paths import printable, read_file
 from segcore.errors import DataError, ImageError, RequestError
-from segcore.filesystem import exists, is_folder
+from segcore.filesystem import exists, is_folder, walk
 from segcore.inference.download import fetch_image
 from segcore.inference.result import LABEL_MARK
 from segcore.tasks.result import OVERLAY_MARK, array_name, array_source
 
-__all__ = ["ImageInput", "PredictInput", "expand_inputs"]
+__all__ = ["ImageInput", "PredictInput", "as_items", "expand_inputs"]
 
 PredictInput: TypeAlias = "str | Path | np.ndarray | Iterable[str | Path | np.ndarray]"
 
@@ -32,11 +31,19 @@ _is_result = marked_by(LABEL_MARK, OVERLAY_MARK)
 
 @dataclass(frozen=True)
 class ImageInput:
-    """One image to come: `name` is that of its results, `source` says where it is from."""
+    """One image to come: `name` is that of its results, `source` says where it is from.
+
+    `content` is an absolute path, an address, or an array that nobody else has.
+    """
 
     name: str
     source: str
     content: Path | str | np.ndarray
+
+    @property
+    def origin(self) -> str | None:
+        """The file that it is, wherever the process goes; None for addresses and arrays."""
+        return str(self.content) if isinstance(self.content, Path) else None
 
     def load(self, config: DataConfig) -> np.ndarray:
         """Give the image (H, W, C) uint8, as `config` wants images read. Raises DataError."""
@@ -55,15 +62,17 @@ def expand_inputs(given: PredictInput, first_position: int = 0) -> Iterator[Imag
 
     A folder stands for all images in it and below it, sorted, but for results of earlier
     predictions; their names keep the tree. An array is (H, W, C) uint8, RGB where C is 3, or grey
-    (H, W), and named by its position, counted from `first_position`. Raises RequestError or
+    (H, W), and named by its position, counted from `first_position`; it is copied, since whoever
+    reads a film or a camera may use one array for all its pictures. Raises RequestError or
     DataError for what is no image.
     """
-    items = [given] if isinstance(given, str | Path | np.ndarray) else given
-    for position, item in enumerate(items, first_position):
+    for position, item in enumerate(as_items(given), first_position):
         if isinstance(item, np.ndarray):
-            yield ImageInput(array_name(position), array_source(position), item)
+            yield ImageInput(array_name(position), array_source(position), np.array(item))
         elif isinstance(item, str) and is_url(item):
             yield ImageInput(_name_in_url(item), item, item)
+        elif isinstance(item, str) and not item:
+            raise RequestError(f"input {position} is an empty name: was a variable not set?")
         elif isinstance(item, str | Path):
             yield from _expand_path(Path(item))
         else:
@@ -73,20 +82,29 @@ def expand_inputs(given: PredictInput, first_position: int = 0) -> Iterator[Imag
             )
 
 
+def as_items(given: Any) -> Iterable[Any]:
+    """Give what is to be predicted one by one: the items of `given`, or itself where it has none.
+
+    Nothing is looked at yet.
+    """
+    is_one = isinstance(given, str | bytes | Path | np.ndarray) or not isinstance(given, Iterable)
+    return (given,) if is_one else given
+
+
 def _expand_path(path: Path) -> Iterator[ImageInput]:
     if not is_folder(path):
         if not exists(path):
             raise DataError(f"{printable(path)}: there is no such file or folder")
-        yield ImageInput(path.stem, str(path), path)
+        yield ImageInput(path.stem, str(path), path.absolute())
         return
-    found = False
-    for folder, folders, names in os.walk(path, followlinks=False):
+    found, root = False, path.absolute()
+    for folder, folders, names in walk(root):
         folders.sort()
         for name in sorted(names):
             file = Path(folder, name)
             if file.suffix.lower() in _SUFFIXES and not _is_result(read_head(file)):
-                found = True
-                yield ImageInput(str(file.relative_to(path).with_suffix("")), str(file), file)
+                found, inside = True, file.relative_to(root)
+                yield ImageInput(str(inside.with_suffix("")), str(path / inside), file)
     if not found:
         raise DataError(
             f"{printable(path)}: no image in this folder ({', '.join(sorted(_SUFFIXES))})"

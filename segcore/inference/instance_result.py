@@ -31,7 +31,7 @@ _TEXT_SHARE = 1 / 32
 _SMALLEST_TEXT_PX, _LARGEST_TEXT_PX = 10, 40
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InstanceResult(Result):
     """The objects in one image, best first.
 
@@ -51,6 +51,7 @@ class InstanceResult(Result):
     facts: Mapping[str, Any] = field(default_factory=dict)
     overlay_alpha: float = 0.5
     palette: np.ndarray | None = None
+    origin: str | None = None
 
     @classmethod
     def of(cls, prediction: Detections, predicted: Predicted) -> Self:
@@ -65,6 +66,7 @@ class InstanceResult(Result):
             {**predicted.facts, "score_threshold": threshold},
             predicted.settings.overlay_alpha,
             predicted.palette,
+            predicted.origin,
         )
 
     @cached_property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from segcore.devices.framework import essence, require_paddle, restore_threads
 from segcore.errors import ExhaustedError, ExportError
 from segcore.export.folder import ExportFolder, find_export
 from segcore.filesystem import read_regular
+from segcore.inference.source import file_state, require_same_files
 from segcore.tasks.memory import ADVICE
 from segcore.tasks.serial import SerialSession
 
@@ -45,7 +47,7 @@ class PaddleInference:
         reason = self.refusal(source)
         if reason is not None:
             raise ExportError(f"the runtime paddle cannot run this model: {reason}")
-        session = PaddleSession(_export_of(source), device, index)
+        session = PaddleSession(source, device, index)
         return SerialSession(session, survives_fork=device.place(index) == "cpu")
 
 
@@ -57,7 +59,8 @@ class PaddleSession:
 
     On Paddle 3.3 with its default settings, graphs that resize fail at their first run
     (PaddlePaddle/Paddle#79749). No version number is asked: what fails at the first run is built
-    again on the next step of `_ATTEMPTS`, and what has run once stays.
+    again on the next step of `_ATTEMPTS`, and what has run once stays. For this the same files are
+    read again, wherever the process is by then, or the run is refused.
 
     On Paddle 3.1 oneDNN's resize takes other neighbours than Paddle's where the ratio of the sizes
     is not whole, without a word, so that graphs with a nearest resize never begin with it.
@@ -65,9 +68,12 @@ class PaddleSession:
 
     _ATTEMPTS = ("as it comes", "without onednn_placement_pass", "without oneDNN")
 
-    def __init__(self, export: ExportFolder, device: Device, index: int) -> None:
-        self._export, self._device, self._index = export, device, index
-        self._first = 1 if b"nearest_interp" in _read_program(export) else 0
+    def __init__(self, source: ModelSource, device: Device, index: int) -> None:
+        folder = None if source.export_dir is None else source.export_dir.absolute()
+        self._source = replace(source, export_dir=folder, weights=None)
+        self._files = file_state(self._source)
+        self._export, self._device, self._index = _export_of(self._source), device, index
+        self._first = 1 if b"nearest_interp" in _read_program(self._export) else 0
         self._attempt = self._first
         self._has_run = False
         self._predictor = self._create_predictor()
@@ -87,10 +93,12 @@ class PaddleSession:
                     f"{self._export.program}: the graph fails on inputs of shape "
                     f"{_shapes(inputs)}: {essence(error)}"
                 ) from error
-            self._attempt += 1
-            attempt = self._ATTEMPTS[self._attempt]
-            log.debug("%s: %s; trying %s", self._export.program, essence(error), attempt)
-            self._predictor = self._create_predictor()
+            attempt = self._attempt + 1
+            log.debug(
+                "%s: %s; trying %s",
+                *(self._export.program, essence(error), self._ATTEMPTS[attempt]),
+            )
+            self._build_again(attempt)
             return self.run(inputs)
         self._has_run = True
         return outputs
@@ -98,21 +106,26 @@ class PaddleSession:
     def _begin_anew(self) -> None:
         """Take the fastest settings again: what failed with all of them was the input."""
         if not self._has_run:
-            self._attempt = self._first
-            self._predictor = self._create_predictor()
+            self._build_again(self._first)
+
+    def _build_again(self, attempt: int) -> None:
+        """Build the same graph for another attempt. Raises RequestError where it has changed."""
+        require_same_files(self._source, self._files)
+        self._attempt = attempt
+        self._predictor = self._create_predictor()
 
     def _create_predictor(self) -> Any:
         inference = require_paddle().inference
-        config = inference.Config(str(self._export.program), str(self._export.params))
-        config.disable_glog_info()
-        self._device.configure_inference(config, self._index)
-        if self._attempt == 1:
-            config.delete_pass("onednn_placement_pass")
-        elif self._attempt == 2:
-            config.disable_mkldnn()
-        if self._export.program.suffix == ".pdmodel":
-            config.enable_memory_optim()  # fails on .json: its pass does not exist there
         try:
+            config = inference.Config(str(self._export.program), str(self._export.params))
+            config.disable_glog_info()
+            self._device.configure_inference(config, self._index)
+            if self._attempt == 1:
+                config.delete_pass("onednn_placement_pass")
+            elif self._attempt == 2:
+                config.disable_mkldnn()
+            if self._export.program.suffix == ".pdmodel":
+                config.enable_memory_optim()  # fails on .json: its pass does not exist there
             predictor = inference.create_predictor(config)
         except (RuntimeError, ValueError) as error:
             raise ExportError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,7 +14,8 @@ from segcore.data.palette import class_palette
 from segcore.data.transforms.build import Pipeline, build_transforms
 from segcore.data.transforms.raster import MAX_PIXELS
 from segcore.errors import DataError, RequestError
-from segcore.inference.inputs import ImageInput, PredictInput, expand_inputs
+from segcore.given import as_integer
+from segcore.inference.inputs import ImageInput, PredictInput, as_items, expand_inputs
 from segcore.tasks.result import Predicted, Result
 from segcore.tasks.sample import Sample
 
@@ -47,7 +48,6 @@ class Predictor:
         *,
         target_size: TargetSize = None,
         batch_size: int | None = None,
-        score_threshold: float | None = None,
         facts: dict[str, Any] | None = None,
         origin: Callable[..., Predictor] | None = None,
     ) -> None:
@@ -55,10 +55,9 @@ class Predictor:
         self.task = task
         self.config: Config = task.config
         self.facts = facts or {}
-        self.batch_size = self.config.predict.batch_size if batch_size is None else batch_size
+        self.batch_size = _as_count(self.config.predict.batch_size, batch_size)
         self.target_size = self.config.predict.target_size if target_size is None else target_size
-        changes = {} if score_threshold is None else {"score_threshold": score_threshold}
-        self.settings = self.config.predict.model_copy(update=changes)
+        self.settings = self.config.predict
         colours = self.config.data.palette
         self._palette = None if colours is None else class_palette(colours)
         sliding = self.config.eval.sliding
@@ -91,9 +90,7 @@ class Predictor:
         """
         size = self.target_size if target_size is None else target_size
         pipeline = self._pipeline(size)
-        count = self.batch_size if batch_size is None else batch_size
-        if not 1 <= count <= MOST_IMAGES:
-            raise RequestError(f"batch_size {count}: give 1 to {MOST_IMAGES}")
+        count = _as_count(self.batch_size, batch_size)
         images = iter(_as_inputs(input))
         while chunk := list(islice(images, count)):
             yield from self._predict_chunk(chunk, pipeline, size, on_bad_image)
@@ -117,6 +114,7 @@ class Predictor:
             predicted = Predicted(
                 name=image.name,
                 source=image.source,
+                origin=image.origin,
                 image=pixels,
                 settings=self.settings,
                 class_names=self.task.class_names,
@@ -153,22 +151,30 @@ class Predictor:
 
 
 def _as_inputs(given: PredictInput | Iterable[ImageInput]) -> Iterator[ImageInput]:
-    if isinstance(given, str | np.ndarray) or not isinstance(given, Iterable):
-        yield from expand_inputs(given)
-        return
-    for position, item in enumerate(given):
+    for position, item in enumerate(as_items(given)):
         if isinstance(item, ImageInput):
             yield item
         else:
             yield from expand_inputs([item], first_position=position)
 
 
-def _as_sides(size: int | tuple[int, int] | list[int]) -> tuple[int, int] | None:
+def _as_count(inherited: int, given: object) -> int:
+    """Give the number of images at once. Raises RequestError."""
+    if given is None:
+        return inherited
+    count = as_integer(given)
+    if count is None or not 1 <= count <= MOST_IMAGES:
+        raise RequestError(f"batch_size {given!r}: give 1 to {MOST_IMAGES}")
+    return count
+
+
+def _as_sides(size: Any) -> tuple[int, int] | None:
     """Give (width, height) in pixels, or None for the image's own size. Raises RequestError."""
-    sides = [size, size] if isinstance(size, int) else list(size)
+    pair = size if isinstance(size, tuple | list | np.ndarray) else (size, size)
+    sides = [side for side in map(as_integer, pair) if side is not None]
     if sides == [_ORIGINAL, _ORIGINAL]:
         return None
-    if len(sides) != 2 or any(not isinstance(side, int) or side < 1 for side in sides):
+    if len(pair) != 2 or len(sides) != 2 or min(sides) < 1:
         raise RequestError(
             f"target_size {size}: give (width, height) or one side, in pixels, or -1 for the "
             "image's own size"
@@ -182,4 +188,6 @@ def _as_sides(size: int | tuple[int, int] | list[int]) -> tuple[int, int] | None
 
 
 def _as_json(size: TargetSize) -> int | list[int] | None:
-    return list(size) if isinstance(size, tuple | list) else size
+    if size is None:
+        return None
+    return [int(side) for side in size] if isinstance(size, Sequence | np.ndarray) else int(size)

@@ -25,7 +25,7 @@ LABEL_MARK = "segcore label map"
 """A mark in the files themselves, by which a later run knows them from photographs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SegmentationResult(Result):
     """The classes of the pixels of one image.
 
@@ -45,6 +45,7 @@ class SegmentationResult(Result):
     facts: Mapping[str, Any] = field(default_factory=dict)
     overlay_alpha: float = 0.5
     palette: np.ndarray | None = None
+    origin: str | None = None
 
     @classmethod
     def of(cls, prediction: np.ndarray, predicted: Predicted) -> Self:
@@ -61,6 +62,7 @@ class SegmentationResult(Result):
             predicted.facts,
             predicted.settings.overlay_alpha,
             predicted.palette,
+            predicted.origin,
         )
 
     @cached_property

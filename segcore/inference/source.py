@@ -77,7 +77,8 @@ def require_same_files(source: ModelSource, state: FileState) -> None:
     if file_state(source) != state:
         raise RequestError(
             f"{source.export_dir or source.weights}: the files of the model are no longer those "
-            "that it was loaded from, so that a copy would be another model: load it anew"
+            "that it was loaded from, so that to read them again would make another model of it: "
+            "load it anew"
         )
 
 

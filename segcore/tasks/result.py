@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from segcore.checkpoint.files import make_folders
+from segcore.checkpoint.lock import folder_lock
 from segcore.checkpoint.ownership import (
     Guard,
     Recogniser,
@@ -43,21 +44,26 @@ OVERLAY_MARK = "segcore overlay"
 RESULT_MARK = "segcore predict"
 """Marks in the files themselves, by which a later call knows them from photographs and the like."""
 _JPEG_QUALITY = 92
-_PICTURES = {".jpg", ".jpeg", ".png"}
+_PICTURES = frozenset({".jpg", ".jpeg", ".png"})
+_TEXTS = frozenset({".json"})
+_OTHERS = frozenset(
+    {".bmp", ".csv", ".gif", ".npy", ".pdf", ".tif", ".tiff", ".txt", ".webp", ".yaml", ".yml"}
+)
+"""What nobody calls a folder, so that whoever names one wants a file."""
 _ARRAY = re.compile(r"array \d+\Z")
 _sources: dict[int, int] = {}
 """Hashes of which image's results this process wrote under which name, as there may be millions."""
 _numbered: set[str] = set()
 """The names that arrays got in this process, written or not."""
-_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Predicted:
     """An image that was predicted, and what is known about it besides the prediction.
 
-    `name` is where results go, relative to an output folder and without suffix; `source` is where
-    `image`, (H, W, C) uint8, came from. `class_names` may be shorter than the number of classes,
+    `name` is where results go, relative to an output folder and without suffix; `source` says where
+    `image`, (H, W, C) uint8, came from, and `origin` is the absolute path of its file, or None
+    where it has none. `class_names` may be shorter than the number of classes,
     where an exported model does not name them; `num_classes` is then None. `settings` say how
     results are drawn; `palette` is (classes, 3) uint8, or None for the colours of VOC; `facts` go
     into the JSON form.
@@ -71,6 +77,7 @@ class Predicted:
     num_classes: int | None = None
     palette: np.ndarray | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    origin: str | None = None
 
 
 class Result(ABC):
@@ -78,6 +85,8 @@ class Result(ABC):
 
     name: str
     source: str
+    origin: str | None = None
+    """The absolute path of the file that was predicted, where it is known."""
     picture_marks: ClassVar[Mapping[str, str]] = {}
     """The marks of `pictures`, by what is added to the name; what carries them may be replaced."""
 
@@ -116,34 +125,22 @@ class Result(ABC):
         OutputError, before anything is written, where the image that was predicted, somebody's
         file or the result of another image stands there, and StorageError.
         """
-        target = Path(path)
-        guard = Guard([self.source], force=force)
+        target = _target(path, _PICTURES)
         if target.suffix.lower() in _PICTURES and not is_folder(target):
             data = self.encode_picture(target.suffix.lower())
-            return [guard.write_file(target, data, marked_by(OVERLAY_MARK))]
-        stem, known = self._stem_in(target, force=force), self.recognisers()
-        files = {target / f"{stem}{end}": (end, data) for end, data in self.pictures().items()}
-        for file, (end, _) in files.items():
-            guard.check_file(file, known.get(end, is_unknown))
-        for file, (end, data) in files.items():
-            guard.write_file(file, data, known.get(end, is_unknown))
-        self._claim(target)
-        return list(files)
+            return [self._guard(force).write_file(target, data, marked_by(OVERLAY_MARK))]
+        return self.save_in(target, self.pictures(), self.recognisers(), force=force)
 
     def save_to_json(self, path: str | Path, *, force: bool = False) -> Path:
         """Write the JSON form to a path that ends in .json, or into a folder as `<name>.json`.
 
         What stands there is treated, and OutputError raised, as by `save_to_img`.
         """
-        target = Path(path)
+        target = _target(path, _TEXTS)
         data = (json.dumps(self.json, indent=2) + "\n").encode()
-        guard, is_ours = Guard([self.source], force=force), marked_by(RESULT_MARK)
-        if target.suffix.lower() == ".json" and not is_folder(target):
-            return guard.write_file(target, data, is_ours)
-        stem = self._stem_in(target, force=force)
-        file = guard.write_file(target / f"{stem}.json", data, is_ours)
-        self._claim(target)
-        return file
+        if target.suffix.lower() in _TEXTS and not is_folder(target):
+            return self._guard(force).write_file(target, data, marked_by(RESULT_MARK))
+        return self.save_in(target, {".json": data}, self.recognisers(), force=force)[0]
 
     @classmethod
     def recognisers(cls) -> dict[str, Recogniser]:
@@ -151,49 +148,94 @@ class Result(ABC):
         ends = {end: marked_by(mark) for end, mark in cls.picture_marks.items()}
         return {**ends, ".json": marked_by(RESULT_MARK)}
 
-    def _stem_in(self, folder: Path, *, force: bool) -> str:
-        """Give the name of this result in `folder`, which is that of no other result there."""
-        place = os.path.realpath(folder)
-        if _ARRAY.match(self.source):
-            return self._number_in(place)
+    def save_in(
+        self,
+        folder: Path,
+        contents: Mapping[str, bytes],
+        known: Mapping[str, Recogniser],
+        *,
+        before: str = "",
+        force: bool = False,
+    ) -> list[Path]:
+        """Write files into `folder`, by what is added to the name, and after `before`.
+
+        `known` has what knows an earlier result, by all that is ever added. Threads and processes
+        do so one after another, so that none takes a name that another one is about to use.
+        """
+        guard = self._guard(force)
+        guard.check_place(folder / self.name)
+        make_folders(folder)
+        with folder_lock(folder):
+            place = f"{os.path.realpath(folder)}/{before}"
+            shown = folder / f"{before}{self.name}"
+            stem = f"{before}{self._name_at(place, shown, known, force=force)}"
+            files = [(folder / f"{stem}{end}", end, data) for end, data in contents.items()]
+            for file, end, _ in files:
+                guard.check_file(file, known.get(end, is_unknown))
+            for file, end, data in files:
+                guard.write_file(file, data, known.get(end, is_unknown))
+            if not self._is_of_array:
+                key, source = self._identity(place)
+                _sources[key] = source
+        return [file for file, _, _ in files]
+
+    def _guard(self, force: bool) -> Guard:
+        return Guard([self.source if self.origin is None else self.origin], force=force)
+
+    @property
+    def _is_of_array(self) -> bool:
+        return self.origin is None and _ARRAY.match(self.source) is not None
+
+    def _name_at(self, place: str, shown: Path, ends: Iterable[str], *, force: bool) -> str:
+        """Give the name of this result at `place`, which is that of no other result there."""
+        if self._is_of_array:
+            return self._number_at(place, ends)
         key, source = self._identity(place)
-        is_taken = _sources.get(key, source) != source and self._exists(f"{place}/{self.name}")
-        if is_taken and not force:
+        name = f"{place}{self.name}"
+        owner = None if name in _numbered else _sources.get(key, source)
+        if owner != source and not force and _any_exists(name, ends):
             raise OutputError(
-                f"{folder / self.name}: another image of that name has its results there, and "
-                f"those of {self.source} would replace them. Save these to another folder, give "
-                "the path of the file, or replace them with force=True. Nothing was written."
+                f"{shown}: another image of that name has its results there, and "
+                f"those of {self.source} would replace them. Save these to another folder, or "
+                "where you can, name the file or replace them with force=True. Nothing was written."
             )
         return self.name
 
-    def _number_in(self, place: str) -> str:
-        """Give the name of an array in the folder `place`: the next that nobody has."""
-        with _lock:
-            if place not in self._stems:
-                number = int(self.name.rpartition("_")[2])
-                while (name := f"{place}/{array_name(number)}") in _numbered or self._exists(name):
-                    number += 1
-                _numbered.add(name)
-                self._stems[place] = array_name(number)
-            return self._stems[place]
-
-    def _exists(self, stem: str) -> bool:
-        return any(os.path.lexists(f"{stem}{end}") for end in self.recognisers())
-
-    def _claim(self, folder: Path) -> None:
-        """Remember that the name of this result is taken in `folder`."""
-        if not _ARRAY.match(self.source):
-            key, source = self._identity(os.path.realpath(folder))
-            _sources[key] = source
+    def _number_at(self, place: str, ends: Iterable[str]) -> str:
+        """Give the name of an array at `place`: the next that nobody has."""
+        if place not in self._stems:
+            number = int(self.name.rpartition("_")[2])
+            while (name := f"{place}{array_name(number)}") in _numbered or _any_exists(name, ends):
+                number += 1
+            _numbered.add(name)
+            self._stems[place] = array_name(number)
+        return self._stems[place]
 
     def _identity(self, place: str) -> tuple[int, int]:
-        """Give numbers for this result in the folder `place`, and for its image."""
-        return hash((place, file_key(self.name))), hash(os.path.realpath(self.source))
+        """Give numbers for this result at `place`, and for its image."""
+        image = os.path.realpath(self.source if self.origin is None else self.origin)
+        return hash((place, file_key(self.name))), hash(image)
 
     @cached_property
     def _stems(self) -> dict[str, str]:
-        """The names that an array got, by folder."""
+        """The names that an array got, by place."""
         return {}
+
+
+def _target(path: str | Path, kinds: frozenset[str]) -> Path:
+    """Give `path`, a file of one of `kinds` or a folder. Raises OutputError for other files."""
+    target = Path(path)
+    others = (_OTHERS | _PICTURES | _TEXTS) - kinds
+    if target.suffix.lower() in others and not is_folder(target):
+        raise OutputError(
+            f"{target}: is no folder, and files written here end in {', '.join(sorted(kinds))}. "
+            "Name one of these, or a folder. Nothing was written."
+        )
+    return target
+
+
+def _any_exists(stem: str, ends: Iterable[str]) -> bool:
+    return any(os.path.lexists(f"{stem}{end}") for end in ends)
 
 
 def array_name(position: int) -> str:

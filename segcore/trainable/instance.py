@@ -13,6 +13,7 @@ import numpy as np
 from typing_extensions import Self
 
 from segcore.errors import RequestError
+from segcore.given import plain_real
 from segcore.inference.instance_result import InstanceResult
 from segcore.tasks.instances import Detections, Truth, mask_rle
 from segcore.tasks.rle import decode_mask, rle_json
@@ -148,14 +149,14 @@ class InstanceModel(TrainableModel):
                 "train.schedule": {
                     "type": "step",
                     "milestones": milestones,
-                    "gamma": float(lr_decay_gamma),
+                    "gamma": plain_real(lr_decay_gamma),
                     "warmup_iters": warmup_steps,
-                    "warmup_start_lr": float(warmup_start_lr),
+                    "warmup_start_lr": plain_real(warmup_start_lr),
                 }
             }
 
         settings = {
-            "train.learning_rate": float(learning_rate),
+            "train.learning_rate": plain_real(learning_rate),
             "train.optimizer": self._optimizer(optimizer),
             "eval.best": next(iter(_names_of(metric or "COCO").values())),
         }

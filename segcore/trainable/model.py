@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
+from pydantic import ValidationError
 
 from segcore.checkpoint.ownership import Guard
 from segcore.checkpoint.runfolder import RunFolder
@@ -31,8 +32,9 @@ from segcore.data.sampler import Sampler
 from segcore.data.transforms.build import Pipeline, build_transforms
 from segcore.discovery.catalogue import get_catalogue
 from segcore.discovery.weights import find_known_weights, known_weights
-from segcore.errors import DataError, RequestError
+from segcore.errors import ConfigError, DataError, RequestError
 from segcore.filesystem import exists, is_folder, real_path
+from segcore.given import as_integer
 from segcore.inference.inputs import ImageInput, expand_inputs
 from segcore.tasks.result import Predicted
 from segcore.tasks.sample import Sample
@@ -138,9 +140,9 @@ class TrainableModel:
         """Train as `request` says; give what train_result.json holds. Raises SegcoreError."""
         from segcore.engine.train import train
 
-        if request.save_interval_epochs < 1:
+        if (as_integer(request.save_interval_epochs) or 0) < 1:
             raise RequestError(
-                f"save_interval_epochs={request.save_interval_epochs}: give 1 or more"
+                f"save_interval_epochs={request.save_interval_epochs!r}: give 1 or more"
             )
         if request.early_stop and request.eval_dataset is None:
             raise RequestError("early_stop=True needs an eval_dataset to measure on")
@@ -264,7 +266,9 @@ class TrainableModel:
         from segcore.inference.eager import create_task
         from segcore.inference.source import file_state, find_model
 
-        found, catalogue = find_model(Path(path)), get_catalogue()
+        # absolute, since the weights are read again to export them, wherever the process is then
+        path = Path(path).absolute()
+        found, catalogue = find_model(path), get_catalogue()
         choice = select_device(self.device, catalogue)
         state = file_state(found.source)
         _, session = open_session("eager", found.source, found.config, choice, catalogue)
@@ -272,7 +276,7 @@ class TrainableModel:
         names = found.class_names or config.data.class_names
         task = create_task(config, names, found.task)
         self.labels = list(task.class_names)
-        self._model = Opened(Path(path).absolute(), state, found, config, task, session)
+        self._model = Opened(path, state, found, config, task, session)
 
     def __getstate__(self) -> dict[str, Any]:
         """Copies and pickles hold where the weights are, and not what belongs to this process."""
@@ -383,6 +387,7 @@ class TrainableModel:
         return Predicted(
             name=image.name,
             source=image.source,
+            origin=image.origin,
             image=pixels,
             settings=model.config.predict,
             class_names=model.task.class_names,
@@ -409,8 +414,10 @@ class TrainableModel:
         """
         from segcore.export.write import write_export
         from segcore.inference.eager import load_network
+        from segcore.inference.source import require_same_files
 
         model = self._opened()
+        require_same_files(model.found.source, model.state)
         guard = Guard([model.found.source.weights])
         network = load_network(model.found.source)
         return write_export(network, model.task, Path(save_dir), format_name, guard=guard)
@@ -467,12 +474,17 @@ def _is_continued(output: Path, checkpoint: str | Path | None) -> bool:
 
 
 def _changed(config: Config, settings: Mapping[str, Any]) -> Config:
-    """Replace values of a configuration by dotted key of two parts."""
+    """Replace values of a configuration by dotted key of two parts. Raises ConfigError."""
     data = config.model_dump()
     for key, value in settings.items():
         section, _, name = key.partition(".")
         data[section][name] = value
-    return Config.model_validate(data)
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        key = ".".join(map(str, wrong["loc"]))
+        raise ConfigError(f"{key} = {wrong['input']!r}: {wrong['msg']}") from error
 
 
 def _rgb(array: np.ndarray) -> np.ndarray:

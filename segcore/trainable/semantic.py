@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from segcore.errors import ConfigError, RequestError
+from segcore.given import plain_real
 from segcore.inference.result import SegmentationResult
 from segcore.tasks.sample import Sample
 from segcore.trainable.model import DefaultWeights, TrainableModel, TrainRequest, refuse_vdl
-from segcore.trainable.tiles import check_tiling, tiles
+from segcore.trainable.tiles import check_tiling, check_window, tiles
 from segcore.trainable.transforms import Compose, ComposedSegTransforms
 
 if TYPE_CHECKING:
@@ -97,8 +98,8 @@ class SemanticModel(TrainableModel):
         """
         _refuse_unknown(use_vdl, sensitivities_file, eval_metric_loss)
         settings = {
-            "train.learning_rate": float(learning_rate),
-            "train.schedule": {"type": "poly", "power": float(lr_decay_power), "end_lr": 0.0}
+            "train.learning_rate": plain_real(learning_rate),
+            "train.schedule": {"type": "poly", "power": plain_real(lr_decay_power), "end_lr": 0.0}
             | {"warmup_iters": 0},
             "train.optimizer": self._optimizer(optimizer),
         }
@@ -163,11 +164,12 @@ class SemanticModel(TrainableModel):
         are (width, height) in pixels. At most `batch_size` tiles are in memory at once, besides the
         image and its result. Raises SegcoreError.
         """
-        tile, pad = tuple(tile_size), tuple(pad_size)
+        tile, pad = _pair(tile_size), _pair(pad_size)
         check_tiling(tile, pad, batch_size)
         given = self._as_input(img_file)
         image = given.load(self._opened().config.data)
         height, width = image.shape[:2]
+        check_window((height, width), tile, pad)
         label_map: np.ndarray | None = None
         score_map = np.empty((height, width, self.num_classes), np.float32)
         plan = tiles((height, width), (tile[0], tile[1]), (pad[0], pad[1]))
@@ -212,6 +214,7 @@ class SemanticModel(TrainableModel):
             about.facts,
             about.settings.overlay_alpha,
             about.palette,
+            about.origin,
             score_map=scores,
         )
 
@@ -254,9 +257,7 @@ def loss_settings(
     }
 
 
-def _class_weight(
-    given: Sequence[float] | str | None, num_classes: int
-) -> list[float] | str | None:
+def _class_weight(given: Sequence[float] | str | None, num_classes: int) -> list[Any] | str | None:
     if given is None:
         return None
     if isinstance(given, str):
@@ -270,7 +271,7 @@ def _class_weight(
             f"class_weight has {len(given)} numbers, but num_classes={num_classes}: give one a "
             "class"
         )
-    return [float(value) for value in given]
+    return [plain_real(value) for value in given]
 
 
 def _refuse_unknown(use_vdl: bool, sensitivities_file: str | None, eval_metric_loss: float) -> None:
@@ -278,6 +279,11 @@ def _refuse_unknown(use_vdl: bool, sensitivities_file: str | None, eval_metric_l
     if sensitivities_file is not None or eval_metric_loss != 0.05:
         name = "sensitivities_file" if sensitivities_file is not None else "eval_metric_loss"
         raise RequestError(f"{name}: segcore does not prune networks; leave it out")
+
+
+def _pair(given: Any) -> tuple[Any, ...]:
+    """Give (width, height), also of a single side."""
+    return tuple(given) if isinstance(given, Sequence | np.ndarray) else (given, given)
 
 
 def _by_class(values: Sequence[float | None]) -> np.ndarray:

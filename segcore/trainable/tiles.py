@@ -8,9 +8,11 @@ from itertools import product
 
 import numpy as np
 
+from segcore.data.transforms.raster import MAX_PIXELS
 from segcore.errors import RequestError
+from segcore.given import as_integer
 
-__all__ = ["Span", "Tile", "check_tiling", "mirrored", "tiles"]
+__all__ = ["Span", "Tile", "check_tiling", "check_window", "mirrored", "tiles"]
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,25 @@ def mirrored(start: int, stop: int, side: int) -> np.ndarray:
 def check_tiling(tile_size: tuple[int, ...], pad_size: tuple[int, ...], batch_size: int) -> None:
     """Raise RequestError for sizes that are none."""
     for name, pair, least in (("tile_size", tile_size, 1), ("pad_size", pad_size, 0)):
-        if len(pair) != 2 or any(not isinstance(n, int) or n < least for n in pair):
+        sides = [as_integer(n) for n in pair]
+        if len(pair) != 2 or any(n is None or n < least for n in sides):
             raise RequestError(
                 f"{name}={list(pair)}: give [width, height] in pixels, {least} or more"
             )
-    if batch_size < 1:
-        raise RequestError(f"batch_size={batch_size}: give 1 or more")
+    if (as_integer(batch_size) or 0) < 1:
+        raise RequestError(f"batch_size={batch_size!r}: give 1 or more")
+
+
+def check_window(
+    size: tuple[int, int], tile_size: tuple[int, ...], pad_size: tuple[int, ...]
+) -> None:
+    """Raise RequestError where a tile of an image of `size` (H, W) is more than is run at once."""
+    height, width = size
+    (tile_w, tile_h), (pad_w, pad_h) = tile_size, pad_size
+    sides = min(tile_w, width) + 2 * pad_w, min(tile_h, height) + 2 * pad_h
+    if sides[0] * sides[1] > MAX_PIXELS:
+        raise RequestError(
+            f"tile_size={list(tile_size)}, pad_size={list(pad_size)}: the network would see "
+            f"{sides[0]} x {sides[1]} pixels, and no more than {MAX_PIXELS} are run at once. Lower "
+            "them."
+        )

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from segcore.checkpoint.ownership import Guard, marked_by
+from segcore.checkpoint.ownership import marked_by
 from segcore.data.palette import class_palette
 from segcore.errors import RequestError
+from segcore.given import as_integer, plain_real
 from segcore.tasks.result import OVERLAY_MARK, Result
 
 if TYPE_CHECKING:
@@ -33,10 +34,14 @@ def visualize(
     """Draw `result` over its image, and write it to `save_dir` as `visualize_<name of the image>`.
 
     `weight` is that of the image in the mixture. `color` has blue, green and red of each class, one
-    after another. Without `save_dir` the picture, (H, W, 3) uint8 BGR, is given instead. Raises
-    StorageError.
+    after another. Without `save_dir` the picture, (H, W, 3) uint8 BGR, is given instead. Arrays get
+    the next number that is free. Raises RequestError, StorageError, and OutputError where another
+    image of that name was drawn there.
     """
-    drawn = replace(result, overlay_alpha=1 - weight, palette=_palette(color, result.palette))
+    share = plain_real(weight)
+    if not isinstance(share, float) or not 0 <= share <= 1:
+        raise RequestError(f"weight={weight!r}: give a number from 0 to 1")
+    drawn = replace(result, overlay_alpha=1 - share, palette=_palette(color, result.palette))
     return _shown(image, drawn, save_dir)
 
 
@@ -64,8 +69,15 @@ def visualize_detection(
 def _palette(color: Sequence[int] | None, otherwise: np.ndarray | None) -> np.ndarray | None:
     if color is None:
         return otherwise
-    rows = np.asarray(color, int).reshape(-1, 3)[:, ::-1].tolist()
-    return class_palette([(red, green, blue) for red, green, blue in rows])
+    values = [as_integer(value) for value in color]
+    levels = [value for value in values if value is not None and 0 <= value <= 255]
+    if len(levels) % 3 or len(levels) != len(values):
+        raise RequestError(
+            f"color={color!r:.200}: give blue, green and red of each class, one after another, as "
+            "whole numbers from 0 to 255"
+        )
+    by_class = zip(levels[2::3], levels[1::3], levels[::3], strict=True)
+    return class_palette([(red, green, blue) for red, green, blue in by_class])
 
 
 def _shown(
@@ -75,11 +87,14 @@ def _shown(
 ) -> np.ndarray | None:
     if save_dir is None:
         return np.ascontiguousarray(np.asarray(drawn.img)[..., ::-1])
-    name = Path(f"{drawn.name}.jpg" if isinstance(image, np.ndarray) else image)
-    if name.suffix.lower() not in _PICTURES:
-        name = name.with_suffix(".jpg")
-    path = Path(save_dir) / f"visualize_{name.name}"
-    inputs = [] if isinstance(image, np.ndarray) else [image]
-    data = drawn.encode_picture(name.suffix.lower())
-    Guard(inputs).write_file(path, data, marked_by(OVERLAY_MARK))
+    if isinstance(image, np.ndarray):
+        end = ".jpg"
+    else:
+        suffix = Path(image).suffix.lower()
+        end = suffix if suffix in _PICTURES else ".jpg"
+        drawn = replace(
+            drawn, name=Path(image).stem, source=str(image), origin=str(Path(image).absolute())
+        )
+    known = dict.fromkeys(_PICTURES, marked_by(OVERLAY_MARK))
+    drawn.save_in(Path(save_dir), {end: drawn.encode_picture(end)}, known, before="visualize_")
     return None

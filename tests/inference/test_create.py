@@ -1,5 +1,7 @@
 """Models come from wherever users point, and what does not fit is refused."""
 
+import json
+import os
 import shutil
 
 import numpy as np
@@ -10,6 +12,7 @@ from segcore.errors import (
     ConfigError,
     DeviceMissingError,
     ExportError,
+    OutputError,
     RequestError,
     UnknownNameError,
     WeightsError,
@@ -207,3 +210,82 @@ def test_a_name_alone_is_answered_with_the_weights_there_are(toys):
 def test_weights_by_name_want_the_name_of_a_model(toys, tmp_path):
     with pytest.raises(RequestError, match="give that, and no folder"):
         create_model("Toy", tmp_path, weights="TOY_TOWN")
+
+
+def test_results_know_their_image_wherever_the_process_goes(
+    colour_run, save_image, stripes, tmp_path, monkeypatch
+):
+    model = create_model(model_dir=colour_run, device="cpu")
+    results = []
+    for folder in ("x", "y"):
+        save_image(stripes, tmp_path / folder / "photo.png")
+        monkeypatch.chdir(tmp_path / folder)
+        results += model.predict("photo.png")
+    before = (tmp_path / "x/photo.png").read_bytes()
+    for force in (False, True):
+        with pytest.raises(OutputError, match="an input of this command"):
+            results[0].save_to_img(tmp_path / "x", force=force)
+    assert (tmp_path / "x/photo.png").read_bytes() == before
+    results[0].save_to_img(tmp_path / "out")
+    with pytest.raises(OutputError, match="another image of that name"):
+        results[1].save_to_img(tmp_path / "out")
+    assert results[0].json["source"] == "photo.png"
+
+
+class _FailsOnce:
+    """A predictor of Paddle whose graph does not run with the settings that it has."""
+
+    def get_input_names(self):
+        raise RuntimeError("(Unimplemented)")
+
+
+def test_a_graph_that_is_built_again_is_the_same_one(colour_run, stripes, tmp_path, monkeypatch):
+    monkeypatch.chdir(colour_run.parent)
+    model = create_model(model_dir=colour_run.name, device="cpu", runtime="paddle")
+    (expected,) = model.predict(stripes)
+    session = model.session.session
+    session._has_run, session._predictor = False, _FailsOnce()
+    monkeypatch.chdir(tmp_path)
+    (result,) = model.predict(stripes)
+    np.testing.assert_array_equal(result.label_map, expected.label_map)
+
+    session._has_run, session._attempt, session._predictor = False, 0, _FailsOnce()
+    os.utime(colour_run / "best_model/inference/inference.pdiparams", ns=(1, 1))
+    with pytest.raises(RequestError, match="no longer those that it was loaded from"):
+        list(model.predict(stripes))
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"target_size": True},
+        {"target_size": 3.5},
+        {"target_size": [64, None]},
+        {"batch_size": "2"},
+        {"batch_size": 2.0},
+        {"batch_size": True},
+        {"score_threshold": 2},
+        {"score_threshold": "a"},
+        {"score_threshold": float("nan")},
+        {"device": None},
+        {"runtime": None},
+        {"model_name": 3},
+        {"settings": 3},
+        {"settings": "predict.batch_size"},
+    ],
+    ids=str,
+)
+def test_an_argument_of_a_wrong_kind_is_named(colour_run, given):
+    (name,) = given
+    with pytest.raises(RequestError, match="predict.batch_size" if name == "settings" else name):
+        create_model(**{"model_dir": colour_run, "device": "cpu", **given})
+
+
+def test_numbers_may_be_those_of_numpy(colour_run, stripes):
+    model = create_model(
+        model_dir=colour_run, device="cpu", target_size=np.array([16, 8]), batch_size=np.int64(2)
+    )
+    (result,) = model.predict(stripes, target_size=np.int32(16))
+    assert result.json["target_size"] == 16
+    (result,) = model.predict(stripes)
+    assert json.loads(json.dumps(result.json))["target_size"] == [16, 8]

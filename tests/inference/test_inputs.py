@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from segcore.config.schema import DataConfig
-from segcore.errors import DataError, ImageError, RequestError
+from segcore.data.convert.source import walk_files
+from segcore.data.split_source import _by_stem
+from segcore.errors import DataError, ImageError, PathError, RequestError
 from segcore.inference.inputs import expand_inputs
 from segcore.inference.result import SegmentationResult
 
@@ -129,3 +131,62 @@ def test_a_file_that_vanished_is_told_by_name(stripes, save_image, tmp_path):
     path.unlink()
     with pytest.raises(DataError, match=r"a\.png: cannot be read"):
         image.load(DataConfig())
+
+
+def test_an_array_is_the_one_that_was_given_whatever_is_put_into_it(stripes):
+    buffer = np.empty_like(stripes)
+
+    def film():
+        for number in range(3):
+            buffer[:] = number
+            yield buffer
+
+    images = list(expand_inputs(film()))
+    buffer[:] = 9
+    assert [image.load(DataConfig()).flat[0] for image in images] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("given", ["", ["a.png", ""]])
+def test_an_empty_name_is_not_the_current_folder(given, save_image, stripes, tmp_path, monkeypatch):
+    save_image(stripes, tmp_path / "a.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RequestError, match="was a variable not set"):
+        list(expand_inputs(given))
+
+
+@pytest.mark.parametrize("given", [None, 3, b"a.png"])
+def test_what_is_nothing_to_predict_is_told(given):
+    with pytest.raises(RequestError, match="is of type"):
+        list(expand_inputs(given))
+
+
+def test_a_folder_is_whole_wherever_the_process_goes(save_image, stripes, tmp_path, monkeypatch):
+    for name in ("a/1", "b/2", "c/3"):
+        save_image(stripes, tmp_path / f"in/{name}.png")
+    monkeypatch.chdir(tmp_path)
+    images = []
+    for image in expand_inputs("in"):
+        images.append(image)
+        monkeypatch.chdir("/")
+    assert [image.source for image in images] == ["in/a/1.png", "in/b/2.png", "in/c/3.png"]
+    assert all(image.load(DataConfig()).shape == stripes.shape for image in images)
+
+
+def test_a_folder_that_cannot_be_listed_is_told(save_image, stripes, tmp_path, monkeypatch):
+    save_image(stripes, tmp_path / "a.png")
+    save_image(stripes, tmp_path / "closed" / "b.png")
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    for look in (
+        lambda: list(expand_inputs(tmp_path)),
+        lambda: walk_files(tmp_path, frozenset({".png"})),
+        lambda: _by_stem(tmp_path, {".png"}),
+    ):
+        with pytest.raises(PathError, match=r"closed: Permission denied"):
+            look()

@@ -4,6 +4,8 @@ import json
 import shutil
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -170,3 +172,69 @@ def test_arrays_do_not_replace_those_of_an_earlier_process(make_result, tmp_path
     Image.fromarray(np.zeros((2, 2), np.uint8)).save(tmp_path / "array_1.png")
     paths = make_result("array_0", "array 0").save_to_img(tmp_path)
     assert [path.name for path in paths] == ["array_2.png", "array_2_overlay.jpg"]
+
+
+def test_arrays_that_processes_save_at_once_get_names_of_their_own(make_result, tmp_path):
+    context = get_context("fork")
+    start, answers = context.Barrier(4), context.Queue()
+
+    def save():
+        start.wait()
+        for _ in range(8):
+            answers.put(make_result("array_0", "array 0").save_to_json(tmp_path).name)
+
+    processes = [context.Process(target=save) for _ in range(4)]
+    for process in processes:
+        process.start()
+    found = [answers.get(timeout=60) for _ in range(32)]
+    for process in processes:
+        process.join()
+    assert sorted(found) == sorted(f"array_{n}.json" for n in range(32))
+
+
+def test_of_images_of_one_name_that_threads_save_at_once_one_is_saved(make_result, tmp_path):
+    results = [make_result("a", tmp_path / str(n) / "a.png") for n in range(16)]
+
+    def save(result):
+        try:
+            return result.save_to_json(tmp_path)
+        except OutputError:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        saved = [path for path in pool.map(save, results) if path is not None]
+    assert saved == [tmp_path / "a.json"]
+
+
+def test_a_file_that_is_called_like_an_array_is_none(make_result, tmp_path):
+    array = make_result("array_0", "array 0")
+    array.save_to_json(tmp_path)
+    before = contents(tmp_path)
+    for name in ("array_0.png", "array 0"):
+        source = tmp_path / "in" / name
+        file = replace(make_result(source.stem, name), origin=str(source))
+        if name == "array_0.png":
+            with pytest.raises(OutputError, match="another image of that name"):
+                file.save_to_json(tmp_path)
+        else:
+            assert file.save_to_json(tmp_path).name == "array 0.json"
+    assert before.items() <= contents(tmp_path).items()
+
+
+@pytest.mark.parametrize(
+    ("save", "name"),
+    [("save_to_img", f"a{end}") for end in (".bmp", ".TIF", ".webp", ".json")]
+    + [("save_to_json", f"a{end}") for end in (".txt", ".png", ".yml")],
+)
+def test_a_file_of_a_kind_that_is_not_written_is_refused(make_result, tmp_path, save, name):
+    with pytest.raises(OutputError, match=r"files written here end in \.j"):
+        getattr(make_result("a", "a.png"), save)(tmp_path / name)
+    assert not contents(tmp_path)
+    (tmp_path / name).mkdir()  # whoever calls a folder so has it
+    getattr(make_result("a", "a.png"), save)(tmp_path / name)
+
+
+def test_results_are_told_apart_by_being_themselves(make_result):
+    one, other = make_result("a", "a.png"), make_result("a", "a.png")
+    assert one != other
+    assert len({one, other}) == 2

@@ -518,3 +518,92 @@ def test_weights_for_another_number_of_classes_leave_the_head_anew(toys, trained
     with caplog.at_level("WARNING"):
         model.train(1, discs, 8, discs, save_dir=tmp_path / "b", pretrain_weights=tmp_path / "run")
     assert "head.weight" in caplog.text
+
+
+def test_a_model_exports_what_it_holds_or_refuses(colour_run, tmp_path, monkeypatch):
+    monkeypatch.chdir(colour_run.parent)
+    model = load_model(colour_run.name, device="cpu")
+    monkeypatch.chdir(tmp_path)
+    model.export("here")
+    assert (tmp_path / "here/inference.yml").is_file()
+    os.utime(colour_run / "best_model/model.pdparams", ns=(1, 1))
+    with pytest.raises(RequestError, match="no longer those that it was loaded from"):
+        model.export("there")
+    assert not (tmp_path / "there").exists()
+
+
+def test_drawings_do_not_replace_those_of_other_images(colour_model, tmp_path):
+    for level in (10, 200, 10):
+        image = np.full((16, 16, 3), level, np.uint8)
+        seg.visualize(image, colour_model.predict(image), save_dir=tmp_path)
+    names = [f"visualize_array_{number}.jpg" for number in range(3)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    paths = [tmp_path / folder / name for folder, name in (("x", "a.png"), ("y", "a.jpg"))]
+    for path in paths:
+        path.parent.mkdir()
+        cv2.imwrite(str(path), image)
+    out, (one, other) = tmp_path / "out", paths
+    for _ in range(2):
+        seg.visualize(one, colour_model.predict(one), save_dir=out)
+    with pytest.raises(OutputError, match="visualize_a: another image of that name"):
+        seg.visualize(other, colour_model.predict(other), save_dir=out)
+    assert [path.name for path in out.iterdir()] == ["visualize_a.png"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"weight": w} for w in (-0.1, 2, float("nan"), "a", None)]
+    + [{"color": c} for c in ([1, 2], [300, 0, 0], [-1, 0, 0], ["a", "b", "c"], [0.5] * 3)],
+    ids=str,
+)
+def test_drawings_refuse_what_they_cannot_draw(colour_model, given):
+    (name,) = given
+    image = picture(16, 16)
+    with pytest.raises(RequestError, match=f"{name}="):
+        seg.visualize(image, colour_model.predict(image), save_dir=None, **given)
+
+
+@pytest.mark.parametrize(
+    ("tile", "pad", "batch_size", "named"),
+    [
+        ([64, 64], [10**9, 0], 1, "no more than"),
+        ([10**9, 10**9], [2**15, 2**15], 1, "no more than"),
+        ([64, 64], [0, 0], "1", "batch_size='1'"),
+        ([64, 64], [0, 0], 2.5, "batch_size=2.5"),
+        ([64.0, 64], [0, 0], 1, "tile_size"),
+        ("64", [0, 0], 1, "tile_size"),
+    ],
+    ids=str,
+)
+def test_tiles_that_cannot_be_run_are_refused(colour_model, tile, pad, batch_size, named):
+    with pytest.raises(RequestError, match=named):
+        colour_model.overlap_tile_predict(picture(16, 16), tile, pad, batch_size)
+
+
+def test_tiles_take_one_side_and_the_numbers_of_numpy(colour_model):
+    image = picture(16, 24)
+    wanted = colour_model.overlap_tile_predict(image, [8, 8], [2, 2])["label_map"]
+    found = colour_model.overlap_tile_predict(image, np.int64(8), 2, np.int32(4))["label_map"]
+    assert np.array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("size", [0, -1, "2", 2.5, None, True, 10**9])
+def test_measuring_names_a_size_that_is_none(colour_model, shapes, size):
+    with pytest.raises(ConfigError, match=r"eval\.batch_size"):
+        colour_model.evaluate(shapes, batch_size=size)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"learning_rate": "x"}, r"train\.learning_rate"),
+        ({"lr_decay_power": []}, r"train\.schedule\.power"),
+        ({"save_interval_epochs": "1"}, "save_interval_epochs='1'"),
+        ({"num_epochs": 1.5}, r"train\.epochs"),
+    ],
+    ids=str,
+)
+def test_training_names_an_argument_of_a_wrong_kind(toys, data, tmp_path, given, named):
+    arguments = {"num_epochs": 1, "train_dataset": data[0], "pretrain_weights": None, **given}
+    with pytest.raises(RequestError, match=named):
+        toy().train(save_dir=tmp_path / "run", **arguments)

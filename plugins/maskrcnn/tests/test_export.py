@@ -5,9 +5,9 @@ import paddle
 import pytest
 
 from segcore.devices.cpu import CPU
-from segcore.export.folder import ExportFolder
 from segcore.export.paddle import save_graph
 from segcore.inference.paddle import PaddleSession
+from segcore.protocols import ModelSource
 from segcore.tasks.instance import DetectionNetwork
 
 INPUTS = {"image": [None, 3, None, None], "im_shape": [None, 2], "scale_factor": [None, 2]}
@@ -17,8 +17,9 @@ def export(network, folder):
     """Trace the network, and load the graph as predictions run it."""
     network.eval()
     specs = [paddle.static.InputSpec(shape, "float32", name) for name, shape in INPUTS.items()]
-    program, params = save_graph(network, specs, folder / "inference")
-    return PaddleSession(ExportFolder(folder / "inference.yml", program, params), CPU(), 0)
+    save_graph(network, specs, folder / "inference")
+    (folder / "inference.yml").touch()
+    return PaddleSession(ModelSource(export_dir=folder), CPU(), 0)
 
 
 @pytest.mark.parametrize(
