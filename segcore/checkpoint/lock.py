@@ -37,6 +37,7 @@ SILENT_S = 120.0
 _MAX_BYTES = 2**16
 _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _held: set[RunLock] = set()
+_mine = threading.local()
 
 
 class Holder(BaseModel):
@@ -118,25 +119,56 @@ def waiting_lock(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
+def folder_lock(folder: Path, *, says_so: bool = False) -> Iterator[None]:
     """Hold the kernel's lock on `folder` itself while the block runs, waiting for whoever has it.
 
-    For a look at what is there and a few writes that go by it, by threads and processes alike;
-    nothing is left behind. Where a file system has no locks for folders the block runs without.
-    Raises OutputError where the folder cannot be opened.
+    For writes that go by a look at what is there, by threads and processes alike; a thread that
+    holds it goes through. Nothing is left behind. Who may have to wait long `says_so`. Where a file
+    system has no locks for folders the block runs without. Raises OutputError where the folder
+    cannot be opened.
     """
+    locked: set[tuple[int, int]] = vars(_mine).setdefault("folders", set())
+    descriptor, key = _open_folder(folder)
+    try:
+        if key in locked:
+            yield
+            return
+        while not _has_lock(descriptor, folder, says_so=says_so):
+            os.close(descriptor)  # another folder has this name by now
+            descriptor, key = _open_folder(folder)
+        locked.add(key)
+        try:
+            yield
+        finally:
+            locked.discard(key)
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked holds it, too
+    finally:
+        os.close(descriptor)
+
+
+def _open_folder(folder: Path) -> tuple[int, tuple[int, int]]:
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise OutputError(f"{folder}: cannot be opened: {error.strerror}.") from error
-    try:
-        with contextlib.suppress(OSError):
+    status = os.fstat(descriptor)
+    return descriptor, (status.st_dev, status.st_ino)
+
+
+def _has_lock(descriptor: int, folder: Path, *, says_so: bool) -> bool:
+    """Wait for the lock of an open folder; say whether it is still the folder of this name."""
+    with contextlib.suppress(OSError):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if says_so:
+                log.warning("%s: waiting for another command that writes there", folder)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked holds it, too
-        os.close(descriptor)
+    try:
+        return os.path.samestat(os.fstat(descriptor), folder.stat())
+    except OSError:
+        return False
 
 
 class RunLock:

@@ -29,6 +29,7 @@ from segcore.checkpoint.files import (
     replace_folder,
     write_atomic,
 )
+from segcore.checkpoint.lock import folder_lock
 from segcore.checkpoint.runfolder import RunFolder
 from segcore.errors import OutputError
 from segcore.filesystem import exists, is_folder, open_regular
@@ -279,9 +280,13 @@ class Guard:
         find_stranger: FindStranger,
         files: Files = DISK,
     ) -> None:
-        """Put `source` in place of `folder`, if it may be replaced; see `files.replace_folder`."""
-        self.check_folder(folder, find_stranger)
-        replace_folder(source, folder, files)
+        """Put `source` in place of `folder`, if it may be replaced; see `files.replace_folder`.
+
+        Of two that do so at once, the second finds what the first has put there.
+        """
+        with folder_lock(folder.parent):
+            self.check_folder(folder, find_stranger)
+            replace_folder(source, folder, files)
 
     def _refuse_input(self, path: Path) -> None:
         """Refuse what is an input under another name, too, such as a link to it."""

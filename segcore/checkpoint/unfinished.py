@@ -6,7 +6,7 @@ A command that was killed is given again; what it left then stands in nobody's w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,34 +17,39 @@ from segcore.checkpoint.files import (
     storage_errors,
     temporary_name,
 )
+from segcore.checkpoint.lock import folder_lock
 from segcore.checkpoint.ownership import first_in
 from segcore.errors import OutputError
 
 __all__ = ["filling", "is_free", "is_unfinished"]
 
+_TEXT = b"A command of segcore that fills this folder did not end yet.\n"
 _NOTE = re.compile(r"\.unfinished-folder-\d+-[0-9a-f]{24}\Z")
 
 
 @contextmanager
-def filling(folder: Path, files: Files = DISK) -> Iterator[None]:
+def filling(folder: Path, require_room: Callable[[], None], files: Files = DISK) -> Iterator[None]:
     """Keep a note in `folder` while the block fills it, and leave it there if that fails.
 
-    Where the block refuses to write over something, with OutputError, no note stays: it would let
-    the next command write there. Raises StorageError.
+    Nobody else fills it meanwhile, and `require_room`, which raises where something would be lost,
+    is asked once that is certain. Where the block refuses to write over something, with
+    OutputError, no note stays: it would let the next command write there. Raises StorageError.
     """
-    note = folder / temporary_name("folder", "unfinished")
-    with storage_errors(folder):
-        files.write_file(note, b"A command of segcore that fills this folder did not end yet.\n")
-    try:
-        yield
-    except OutputError:
+    with folder_lock(folder, says_so=True):
+        require_room()
+        note = folder / temporary_name("folder", "unfinished")
         with storage_errors(folder):
-            files.unlink(note)
-        raise
-    with storage_errors(folder):
-        for name in files.listdir(folder):
-            if name == note.name or (_NOTE.match(name) and is_abandoned(name)):
-                files.unlink(folder / name)
+            files.write_file(note, _TEXT)
+        try:
+            yield
+        except OutputError:
+            with storage_errors(folder):
+                files.unlink(note)
+            raise
+        with storage_errors(folder):
+            for name in files.listdir(folder):
+                if name == note.name or (_NOTE.match(name) and is_abandoned(name)):
+                    files.unlink(folder / name)
 
 
 def is_unfinished(folder: Path, files: Files = DISK) -> bool:

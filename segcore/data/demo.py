@@ -81,12 +81,15 @@ def draw_dataset(
             f"{images!r:.20} images of {size!r:.20} px: a dataset has 2 to {_MOST_IMAGES} images "
             "of 32 to 8192 px."
         )
-    goes_on = is_unfinished(root)
-    if not (force or goes_on or is_free(root)):
-        raise OutputError(f"{root}: is not empty. Name another folder, or add --force.")
-    guard = Guard(force=force or goes_on)
+
+    def require_room() -> None:
+        if not (force or is_unfinished(root) or is_free(root)):
+            raise OutputError(f"{root}: is not empty. Name another folder, or add --force.")
+
+    require_room()
+    guard = Guard(force=force or is_unfinished(root))
     prepare_output(root)
-    with filling(root):
+    with filling(root, require_room):
         for folder in ("images", "annotations"):
             prepare_output(root / folder)
         if kind == "instances":

@@ -7,6 +7,7 @@ nothing that a repair would make worse is touched.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from segcore.checkpoint.files import DISK, Files
+from segcore.checkpoint.lock import folder_lock
 from segcore.config.schema import DataConfig
 from segcore.data.decode import check_image, decode_image
 from segcore.data.fix_target import CopyTarget, DryTarget, InPlaceTarget, Target, check_output
@@ -122,41 +124,43 @@ def fix_dataset(
         check_output(root, Path(output))
     if in_place:
         _check_repeatable(label_map or {}, labels_as_stored=labels_as_stored)
-    job = _Job(root, config, progress)
-    rules = LabelRules(
-        label_map or {}, colours or job.colours(), labels_as_stored, config.max_pixels
-    )
-    job.look_at_images()
-    if drop_leaks:
-        job.drop_leaks()
-    target: Target
-    if dry_run:
-        target = DryTarget()
-    elif output is not None:
-        target = CopyTarget(root, Path(output), files)
-    else:
-        target = InPlaceTarget(root, files)
-    try:
-        job.repair_labels(rules, target)
-        job.repair_images(target, upright_images=upright_images, as_stored=labels_as_stored)
-        job.repair_lists(target)
-        backup = target.finish()
-    except BaseException:
-        target.abandon()
-        raise
-    return Fix(
-        root=printable(root),
-        output=None if output is None else printable(output),
-        backup=backup,
-        samples=sum(len(text.rows) for text in job.lists if text.name in _SPLITS),
-        repairs=tuple(
-            Repair(kind, len(names), tuple(map(printable, names[:_EXAMPLES])))
-            for kind, names in ((kind, job.done[kind]) for kind in REPAIRS)
-            if names
-        ),
-        refusals=tuple(job.refusals),
-        is_written=not dry_run,
-    )
+    is_alone = in_place and not dry_run and is_folder(root)
+    with folder_lock(root, says_so=True) if is_alone else contextlib.nullcontext():
+        job = _Job(root, config, progress)
+        rules = LabelRules(
+            label_map or {}, colours or job.colours(), labels_as_stored, config.max_pixels
+        )
+        job.look_at_images()
+        if drop_leaks:
+            job.drop_leaks()
+        target: Target
+        if dry_run:
+            target = DryTarget()
+        elif output is not None:
+            target = CopyTarget(root, Path(output), files)
+        else:
+            target = InPlaceTarget(root, files)
+        try:
+            job.repair_labels(rules, target)
+            job.repair_images(target, upright_images=upright_images, as_stored=labels_as_stored)
+            job.repair_lists(target)
+            backup = target.finish()
+        except BaseException:
+            target.abandon()
+            raise
+        return Fix(
+            root=printable(root),
+            output=None if output is None else printable(output),
+            backup=backup,
+            samples=sum(len(text.rows) for text in job.lists if text.name in _SPLITS),
+            repairs=tuple(
+                Repair(kind, len(names), tuple(map(printable, names[:_EXAMPLES])))
+                for kind, names in ((kind, job.done[kind]) for kind in REPAIRS)
+                if names
+            ),
+            refusals=tuple(job.refusals),
+            is_written=not dry_run,
+        )
 
 
 def _check_request(output: Path | str | None, *, in_place: bool, dry_run: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from segcore.checkpoint.files import DISK, Files
+from segcore.checkpoint.lock import folder_lock
 from segcore.data.paths import printable
 from segcore.data.replacement import finish_list_replacement, replace_lists
 from segcore.data.split_source import Progress, Source, find_source
@@ -89,48 +91,51 @@ def split_dataset(
     root = Path(root)
     _check_seed(seed)
     shares = _read_shares(train, val, test, folds, keep_test=keep_test)
-    notes = [
-        "an earlier split was cut short; it has been finished first"
-        for folder in (root, root / "annotations")
-        if not dry_run and is_folder(folder) and finish_list_replacement(folder, files)
-    ]
-    source = find_source(root, keep_test=keep_test, rescan=rescan)
-    if shares.test == 0 and not keep_test:
-        _refuse_to_dissolve_test(source)
-    groups, unit_of = _group(source.images, group_by)
-    parts = shares.parts()
-    if len(groups) < len(parts):
-        raise RequestError(_too_few(len(source.images), groups, parts, group_by, root))
-    names: list[str] = []
-    shows = np.zeros((len(source.images), 0), bool)
-    if stratify:
-        names, shows = source.classes(ignore_index, progress or _in_silence)
-    sizes = np.bincount(unit_of)
-    classes = np.zeros((len(groups), shows.shape[1]), np.int64)
-    np.add.at(classes, unit_of, shows)
-    dealt = deal_out(sizes, classes, list(parts.values()), np.random.default_rng(seed))
-    members = {
-        part: np.flatnonzero(dealt[unit_of] == number).tolist() for number, part in enumerate(parts)
-    }
-    lists = _lists(source, members, folds)
-    content = {name: source.write(samples) for name, samples in lists.items()}
-    backups: dict[str, str] = {}
-    if not dry_run:
-        backups = replace_lists(source.folder, content, source.old_lists(), files)
-    described = tuple(
-        _describe(name, samples, unit_of, names, shows) for name, samples in lists.items()
-    )
-    return Split(
-        root=printable(root),
-        seed=seed,
-        images=len(source.images),
-        groups=len(groups),
-        found=source.counts,
-        lists=described[::-1],
-        backups=backups,
-        notes=(*notes, *source.notes, *_lacks(described, names, shows)),
-        is_written=not dry_run,
-    )
+    is_alone = not dry_run and is_folder(root)
+    with folder_lock(root, says_so=True) if is_alone else contextlib.nullcontext():
+        notes = [
+            "an earlier split was cut short; it has been finished first"
+            for folder in (root, root / "annotations")
+            if not dry_run and is_folder(folder) and finish_list_replacement(folder, files)
+        ]
+        source = find_source(root, keep_test=keep_test, rescan=rescan)
+        if shares.test == 0 and not keep_test:
+            _refuse_to_dissolve_test(source)
+        groups, unit_of = _group(source.images, group_by)
+        parts = shares.parts()
+        if len(groups) < len(parts):
+            raise RequestError(_too_few(len(source.images), groups, parts, group_by, root))
+        names: list[str] = []
+        shows = np.zeros((len(source.images), 0), bool)
+        if stratify:
+            names, shows = source.classes(ignore_index, progress or _in_silence)
+        sizes = np.bincount(unit_of)
+        classes = np.zeros((len(groups), shows.shape[1]), np.int64)
+        np.add.at(classes, unit_of, shows)
+        dealt = deal_out(sizes, classes, list(parts.values()), np.random.default_rng(seed))
+        members = {
+            part: np.flatnonzero(dealt[unit_of] == number).tolist()
+            for number, part in enumerate(parts)
+        }
+        lists = _lists(source, members, folds)
+        content = {name: source.write(samples) for name, samples in lists.items()}
+        backups: dict[str, str] = {}
+        if not dry_run:
+            backups = replace_lists(source.folder, content, source.old_lists(), files)
+        described = tuple(
+            _describe(name, samples, unit_of, names, shows) for name, samples in lists.items()
+        )
+        return Split(
+            root=printable(root),
+            seed=seed,
+            images=len(source.images),
+            groups=len(groups),
+            found=source.counts,
+            lists=described[::-1],
+            backups=backups,
+            notes=(*notes, *source.notes, *_lacks(described, names, shows)),
+            is_written=not dry_run,
+        )
 
 
 @dataclass(frozen=True)

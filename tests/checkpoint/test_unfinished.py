@@ -20,7 +20,7 @@ from segcore.checkpoint.unfinished import filling
 root = Path(sys.argv[1])
 files.DISK.mkdir(root / files.temporary_name("export"))
 files.DISK.open(root / files.temporary_name("file"))
-with filling(root):
+with filling(root, lambda: None):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -32,7 +32,7 @@ def kill(folder):
 
 def test_a_refusal_leaves_no_note_that_lets_the_next_command_write_there(tmp_path):
     (tmp_path / "thesis").write_text("mine")
-    with pytest.raises(OutputError), filling(tmp_path):
+    with pytest.raises(OutputError), filling(tmp_path, lambda: None):
         raise OutputError("belongs to somebody else")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis"]
 
@@ -40,14 +40,14 @@ def test_a_refusal_leaves_no_note_that_lets_the_next_command_write_there(tmp_pat
 def test_a_folder_is_unfinished_until_the_next_command_finishes_it(tmp_path):
     kill(tmp_path)
     assert is_unfinished(tmp_path)
-    with filling(tmp_path):
+    with filling(tmp_path, lambda: None):
         files.write_atomic(tmp_path / "image", b"")
     assert not is_unfinished(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["image"]
 
 
 def test_a_folder_whose_filling_failed_is_unfinished(tmp_path):
-    with pytest.raises(ZeroDivisionError), filling(tmp_path):
+    with pytest.raises(ZeroDivisionError), filling(tmp_path, lambda: None):
         raise ZeroDivisionError
     assert is_unfinished(tmp_path)
 

@@ -8,6 +8,7 @@ import logging
 import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,7 @@ def convert_dataset(
     _check_names(dataset.names)
     lookup = class_lookup(dataset.classes.names, table)
     prepare_output(folder)
-    with filling(folder):
+    with filling(folder, partial(_check_places, root, folder, force=force)):
         with _boundary(writing, f"writing {folder}"):
             writer = writer_of.write(folder, table.classes)
         for index in progress(range(len(dataset.names))):

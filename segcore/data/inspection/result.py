@@ -16,6 +16,7 @@ from segcore.checkpoint.files import (
     temporary_name,
     write_atomic,
 )
+from segcore.checkpoint.lock import folder_lock
 from segcore.checkpoint.ownership import Guard, all_marked, encode_picture, marked, marked_by
 from segcore.data.finding import Finding
 from segcore.data.inspection.baseline import Baseline
@@ -83,11 +84,12 @@ class CheckResult:
         building = output / temporary_name(RESULT_FOLDER)
         try:
             document = self._draw(building)
-            guard.replace_folder(building, output / RESULT_FOLDER, _find_stranger)
+            data = json.dumps(document, indent=2).encode()
+            with folder_lock(output):  # the file and the pictures are of one check
+                guard.replace_folder(building, output / RESULT_FOLDER, _find_stranger)
+                guard.write_file(output / RESULT_FILE, data, marked_by(_MARK))
         finally:
             DISK.remove_tree(building)
-        data = json.dumps(document, indent=2).encode()
-        guard.write_file(output / RESULT_FILE, data, marked_by(_MARK))
         return document
 
     def _draw(self, building: Path) -> dict[str, Any]:

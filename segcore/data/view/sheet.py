@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from segcore.checkpoint.files import DISK, prepare_output, storage_errors
+from segcore.checkpoint.lock import folder_lock
 from segcore.checkpoint.ownership import Guard, encode_picture, is_marked, marked_by, read_head
 from segcore.data.overlay import draw_overlay
 from segcore.data.report.record import Picture
@@ -60,17 +61,18 @@ def write_sheets(
     check_sheets(folder, len(view.pictures), layout, kind, guard)
     prepare_output(folder)
     paths = []
-    for number, sheet in enumerate(draw_sheets(view, layout), 1):
-        if kind == "jpg":
-            data = encode_picture(sheet, "JPEG", _MARK, quality=_JPEG_QUALITY)
-        else:
-            data = encode_picture(sheet, "PNG", _MARK)
-        paths.append(guard.write_file(_sheet(folder, number, kind), data, marked_by(_MARK)))
-    with storage_errors(folder):
-        for old in folder.iterdir():
-            is_sheet = _SHEET.fullmatch(old.name) and old not in paths and not old.is_symlink()
-            if is_sheet and is_marked(read_head(old), _MARK):
-                DISK.unlink(old)
+    with folder_lock(folder, says_so=True):
+        for number, sheet in enumerate(draw_sheets(view, layout), 1):
+            if kind == "jpg":
+                data = encode_picture(sheet, "JPEG", _MARK, quality=_JPEG_QUALITY)
+            else:
+                data = encode_picture(sheet, "PNG", _MARK)
+            paths.append(guard.write_file(_sheet(folder, number, kind), data, marked_by(_MARK)))
+        with storage_errors(folder):
+            for old in folder.iterdir():
+                is_sheet = _SHEET.fullmatch(old.name) and old not in paths and not old.is_symlink()
+                if is_sheet and is_marked(read_head(old), _MARK):
+                    DISK.unlink(old)
     return paths
 
 
