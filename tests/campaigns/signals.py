@@ -161,10 +161,10 @@ def run_campaign(
     command: Command,
     count: int,
     rng: random.Random,
-) -> tuple[Counter[str], list[str]]:
-    """Send `count` signals to `command`; give how they ended, and the faults."""
+) -> tuple[Counter[str], float, list[str]]:
+    """Send `count` signals to `command`; give how they ended, the slowest answer, the faults."""
     usual_s = _usual_seconds(bench, command)
-    seen: Counter[str] = Counter()
+    seen, slowest_s = Counter[str](), 0.0
     faults: list[str] = []
     for number in range(count):
         delay_s = rng.uniform(0, usual_s)
@@ -173,9 +173,10 @@ def run_campaign(
         seen["finished" if ending.code == 0 else "before" if before else "stopped"] += 1
         if before:
             continue  # Python had not come to our first line
+        slowest_s = max(slowest_s, ending.seconds)
         where = f"{command.name}, {ending.signum.name} after {delay_s:.2f} s"
         faults += [f"{where}: {fault}" for fault in faults_of(bench, command, ending)]
-    return seen, faults
+    return seen, slowest_s, faults
 
 
 def _usual_seconds(bench: Bench, command: Command) -> float:
@@ -200,19 +201,21 @@ def main() -> int:
     options = parser.parse_args()
     commands = choose((*READERS, *COMMANDS), options.only)
     heed()
-    rng, total, faulty = random.Random(options.seed), Counter[str](), 0
+    rng, total, slowest_s, faulty = random.Random(options.seed), Counter[str](), 0.0, 0
     with tempfile.TemporaryDirectory(prefix="segcore-signals-") as folder:
         bench = Bench(Path(folder) / "bench")
         for command in commands:
-            seen, faults = run_campaign(bench, command, options.count, rng)
+            seen, seconds, faults = run_campaign(bench, command, options.count, rng)
             total, faulty = total + seen, faulty + len(faults)
-            print(f"{command.name}: {dict(seen)}, {len(faults)} faults", *faults[:8], sep="\n  ",
-                  flush=True)  # fmt: skip
+            slowest_s = max(slowest_s, seconds)
+            what = f"{command.name}: {dict(seen)}, answered within {seconds:.1f} s"
+            print(f"{what}, {len(faults)} faults", *faults[:8], sep="\n  ", flush=True)
         few = min(options.count, 3)
-        _, caught = run_campaign(bench, DEAF, few, rng)
+        _, _, caught = run_campaign(bench, DEAF, few, rng)
     print(
         f"{options.count} signals to each of {len(commands)} commands: {total['stopped']} stopped, "
-        f"{total['finished']} too late, {total['before']} before our first line, {faulty} faults; "
+        f"{total['finished']} too late, {total['before']} before our first line, the slowest "
+        f"answer after {slowest_s:.1f} s, {faulty} faults; "
         f"negative control: {len(caught)} faults in {few} signals to a command that answers none"
     )
     return int(faulty > 0 or not caught)
