@@ -1,6 +1,6 @@
 """Make layers of networks wrong, and see that the comparison with their references notices.
 
-    python -m tests.campaigns.mutations [--layers 6] [PATH...]
+    python -m tests.campaigns.mutations [--layers 4] [-k EXPRESSION] [PATH...]
 
 Each agreement with a reference (tests marked `parity`) is computed anew with one thing wrong:
 outputs of single layers, spread over the network, off by a hundredth of their size; another
@@ -29,7 +29,7 @@ from segcore.testing.parity import (
     kept_state,
     relative_distances,
 )
-from tests.campaigns.sensitivity import PARITY, PLACES
+from tests.campaigns.sensitivity import PARITY, add_selection
 
 Mutation = tuple[str, str, AbstractContextManager[None]]
 NORMS = (nn.BatchNorm2D, nn.BatchNorm1D, nn.BatchNorm, nn.LayerNorm, nn.GroupNorm)
@@ -166,8 +166,8 @@ def _noting(name: str, called: list[tuple[str, nn.Layer]]) -> Callable[..., None
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--layers", type=int, default=6, help="whose outputs are made wrong")
-    parser.add_argument("paths", nargs="*", default=list(PLACES))
+    parser.add_argument("--layers", type=int, default=4, help="whose outputs are made wrong")
+    add_selection(parser)
     options = parser.parse_args()
     trying = Trying(options.layers)
 
@@ -176,7 +176,7 @@ def main() -> int:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Agreement, "check", check)
-        code = pytest.main([*PARITY, "-s", *options.paths])
+        code = pytest.main([*PARITY, "-s", "-k", options.k, *options.paths])
     total = sum(trying.tried.values())
     print(
         f"{total} mutations ({', '.join(f'{k} {n}' for k, n in sorted(trying.tried.items()))}): "

@@ -1,6 +1,6 @@
 """Compare networks with their references as other processors and libraries would compute them.
 
-    python -m tests.campaigns.processors [PATH...]
+    python -m tests.campaigns.processors [-k EXPRESSION] [PATH...]
 
 Runs the tests marked `parity` with other numbers of threads, instruction sets and orders of
 summation, each in a process of its own; none may fail. What a setting changes can be seen in the
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from tests.campaigns.sensitivity import PARITY, PLACES
+from tests.campaigns.sensitivity import PARITY, add_selection
 
 SETTINGS: tuple[dict[str, str], ...] = (
     {},
@@ -37,14 +37,14 @@ print(float(net(paddle.randn([4, 64, 8, 8])).abs().sum()).hex())
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("paths", nargs="*", default=list(PLACES))
+    add_selection(parser)
     options = parser.parse_args()
     failed = 0
     for setting in SETTINGS:
         environment = {**os.environ, **setting}
         begun = time.monotonic()
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", *PARITY, *options.paths],
+            [sys.executable, "-m", "pytest", *PARITY, "-k", options.k, *options.paths],
             env=environment,
             capture_output=True,
             text=True,

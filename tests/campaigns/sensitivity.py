@@ -1,6 +1,6 @@
 """Measure how far rounding moves what networks are compared by, and write the tolerances.
 
-    python -m tests.campaigns.sensitivity [--draws 4] [PATH...]
+    python -m tests.campaigns.sensitivity [--draws 4] [-k EXPRESSION] [PATH...]
 
 Each agreement with a reference (tests marked `parity`) is computed in double precision with weights
 and inputs of layers that are off as by rounding to float32. Ten times the root mean square of the
@@ -28,6 +28,12 @@ from segcore.testing.parity import (
 
 PARITY = ("-q", "--no-header", "--tb=short", "-m", "parity", "-p", "no:cacheprovider")
 PLACES = ("plugins", "tests/testing")
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Let the agreements be chosen as pytest chooses tests."""
+    parser.add_argument("-k", default="", metavar="EXPRESSION", help="as pytest takes it")
+    parser.add_argument("paths", nargs="*", default=list(PLACES))
 
 
 class Measuring:
@@ -68,7 +74,7 @@ class Measuring:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=4)
-    parser.add_argument("paths", nargs="*", default=list(PLACES))
+    add_selection(parser)
     options = parser.parse_args()
     measuring = Measuring(options.draws)
 
@@ -77,7 +83,7 @@ def main() -> int:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Agreement, "check", check)
-        code = pytest.main([*PARITY, "-s", *options.paths])
+        code = pytest.main([*PARITY, "-s", "-k", options.k, *options.paths])
     measuring.write()
     print(
         f"{sum(map(len, measuring.found.values()))} agreements measured; the reference is beyond "
