@@ -113,8 +113,13 @@ class InstanceResult(Result):
             x, y, across, down = rle_box(mask)
             window = np.s_[y : y + down, x : x + across]
             inside = decode_mask(mask)[window]
-            tint = picture[window] * (1 - self.overlay_alpha) + colour * self.overlay_alpha
-            picture[window] = np.where(inside[..., None] > 0, tint, picture[window])
+            if inside.size:
+                # a table in place of the sums: pictures can be large
+                values = np.arange(256)[:, None] * (1 - self.overlay_alpha)
+                table = (values + colour * self.overlay_alpha).astype(np.uint8)[None]
+                np.copyto(
+                    picture[window], cv2.LUT(picture[window], table), where=inside[..., None] > 0
+                )
             outlines, _ = cv2.findContours(
                 np.ascontiguousarray(inside),
                 cv2.RETR_EXTERNAL,

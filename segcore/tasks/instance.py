@@ -21,11 +21,12 @@ from segcore.tasks.instance_batch import (
     scale_of,
 )
 from segcore.tasks.instances import Detections, Mask, Truth
-from segcore.tasks.memory import running_out_told
+from segcore.tasks.memory import fits, require_memory, running_out_told
 from segcore.tasks.paste import paste_mask
 from segcore.tasks.preprocess import to_preprocess
 from segcore.tasks.rle import Rle, decode_mask, encode_mask
 from segcore.tasks.sample import Sample
+from segcore.tasks.serial import SerialSession
 from segcore.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -44,6 +45,17 @@ _SAME_BOX_PX = 1.0
 _SAME_SCORE = 0.01
 _SAME_SHARE = 0.9
 COCO_RESULTS = "coco_results.json"
+
+# Bytes at the peak, as measured with MaskRCNN-ResNet18-FPN, the lightest network there is: 726 to
+# 765 for each pixel of its input; for each object 7.9 for each pixel of the original image where
+# the graph draws the mask, and 8.0 for each pixel of its box where that is pasted here.
+_NETWORK_BYTES = 700
+_MASK_BYTES = 8
+_MOST_OBJECTS = 100  # that networks tell of an image, as COCO's rules have it
+_NETWORK_ADVICE = "use a smaller size (predict.target_size, eval.transforms) or batch"
+_MASKS_ADVICE = (
+    "use the runtime eager, which keeps masks small, or smaller images, or fewer in a batch"
+)
 
 
 class InstanceTask(Task):
@@ -163,7 +175,10 @@ class InstanceTask(Task):
         found: list[Detections] = []
         for _, neighbours in groupby(samples, key=_filled_size):
             group = list(neighbours)
-            outputs = session.run(_inference_inputs(group))
+            _require_memory_to_run(group)
+            inputs = _inference_inputs(group)
+            _require_memory_to_draw(session, group, inputs)
+            outputs = session.run(inputs)
             if len(outputs) != len(_OUTPUTS):
                 raise ExportError(
                     f"the graph gives {len(outputs)} outputs instead of {', '.join(_OUTPUTS)}: it "
@@ -213,19 +228,24 @@ class _NetworkSession:
 
     def __init__(self, network: nn.Layer) -> None:
         self._network = network
+        self._detect = getattr(network, "detect", None)
+
+    @property
+    def has_small_masks(self) -> bool:
+        """Whether masks come in the resolution of the network, not of the image."""
+        return self._detect is not None
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> Sequence[np.ndarray]:
         was_training = self._network.training
         self._network.eval()
-        detect = getattr(self._network, "detect", None)
         try:
             with paddle.no_grad(), running_out_told(inputs):
                 tensors = {name: paddle.to_tensor(array) for name, array in inputs.items()}
-                found = (detect or self._network)(tensors)
+                found = (self._detect or self._network)(tensors)
         finally:
             if was_training:
                 self._network.train()
-        masks = found["mask"] if detect is None else found["mask_prob"]
+        masks = found["mask_prob" if self.has_small_masks else "mask"]
         return [found["bbox"].numpy(), found["bbox_num"].numpy(), masks.numpy()]
 
 
@@ -257,6 +277,48 @@ def _inference_inputs(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
     }
 
 
+def _require_memory_to_run(samples: Sequence[Sample]) -> None:
+    """Raise ExhaustedError where a network takes more than is free to run on `samples`."""
+    height, width = (SIZE_DIVISOR * side for side in _filled_size(samples[0]))
+    what = f"{samples[0].source}: running {len(samples)} of {width} x {height} px"
+    if _is_on_cpu():
+        require_memory(len(samples) * height * width * _NETWORK_BYTES, what, _NETWORK_ADVICE)
+
+
+def _require_memory_to_draw(
+    session: InferenceSession, samples: Sequence[Sample], inputs: Mapping[str, np.ndarray]
+) -> None:
+    """Raise ExhaustedError where the masks that a graph draws take more than is free.
+
+    How many there are is only known after a run. Where not all that there could be fit, the graph
+    runs once more before, for images that have no more pixels than its input.
+    """
+    inner = session.session if isinstance(session, SerialSession) else session
+    if isinstance(inner, _NetworkSession) and inner.has_small_masks:
+        return
+    height, width = (max(sides) for sides in zip(*map(_original_size, samples), strict=True))
+    mask_bytes = height * width * (_MASK_BYTES if _is_on_cpu() else _MASK_BYTES // 2)
+    if fits(len(samples) * _MOST_OBJECTS * mask_bytes):
+        return
+    small = {**inputs, "scale_factor": np.ones_like(inputs["scale_factor"])}
+    found = len(session.run(small)[0])
+    what = f"{samples[0].source}: drawing {found} masks of {width} x {height} px"
+    require_memory(found * mask_bytes, what, _MASKS_ADVICE)
+
+
+def _is_on_cpu() -> bool:
+    """Say whether networks run in the memory of this process; other devices have their own."""
+    return bool(paddle.device.get_device() == "cpu")
+
+
+def _require_memory_to_paste(sample: Sample, boxes: np.ndarray) -> None:
+    """Raise ExhaustedError where the largest mask is more than is free; they come one by one."""
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).astype(np.float64)
+    largest = int(sides.prod(axis=1).max(initial=0))
+    what = f"{sample.source}: drawing an object of {largest} px"
+    require_memory(largest * _MASK_BYTES, what, "use smaller images")
+
+
 def _original_size(sample: Sample) -> tuple[int, int]:
     return sample.geometry[0][1] if sample.geometry else sample.size
 
@@ -274,6 +336,8 @@ def _split(
     found = []
     for sample, end, count in zip(samples, ends, counts.reshape(-1), strict=True):
         own = slice(int(end - count), int(end))
+        if np.issubdtype(masks.dtype, np.floating):
+            _require_memory_to_paste(sample, rows[own, 2:])
         found.append(_detections(rows[own], masks[own], _original_size(sample)))
     return found
 

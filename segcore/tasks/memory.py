@@ -12,9 +12,12 @@ from segcore.errors import ExhaustedError
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["ADVICE", "free_bytes", "require_memory", "running_out_told"]
+__all__ = ["ADVICE", "fits", "free_bytes", "require_memory", "running_out_told"]
 
-ADVICE = "use sliding windows (eval.sliding), a smaller size (predict.target_size) or batch"
+ADVICE = (
+    "use sliding windows (eval.sliding, semantic models), a smaller size (predict.target_size) or "
+    "batch"
+)
 _CGROUP = Path("/sys/fs/cgroup")
 _MEMINFO = Path("/proc/meminfo")
 
@@ -39,13 +42,18 @@ def free_bytes() -> int | None:
     return min(found, default=None)
 
 
-def require_memory(needed: int, what: str) -> None:
-    """Raise ExhaustedError unless `needed` bytes are free; where nobody knows, they are."""
+def fits(needed: int) -> bool:
+    """Say whether `needed` bytes are free; where nobody knows, they are."""
     free = free_bytes()
-    if free is not None and needed > free:
+    return free is None or needed <= free
+
+
+def require_memory(needed: int, what: str, advice: str = ADVICE) -> None:
+    """Raise ExhaustedError with `advice` unless `needed` bytes are free, as `fits` tells."""
+    if not fits(needed):
         raise ExhaustedError(
-            f"{what} takes {_shown(needed)} of memory at the least, and {_shown(free)} are free: "
-            f"{ADVICE}"
+            f"{what} takes {_shown(needed)} of memory at the least, and "
+            f"{_shown(free_bytes() or 0)} are free: {advice}"
         )
 
 
