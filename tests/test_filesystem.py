@@ -11,12 +11,16 @@ from segcore.errors import PathError
 from segcore.filesystem import (
     NotRegularError,
     exists,
+    file_status,
     is_file,
     is_folder,
+    is_link,
     list_names,
+    list_tree,
     open_regular,
     read_regular,
     real_path,
+    walk,
 )
 
 LOOKS = (exists, is_file, is_folder, list_names)
@@ -38,8 +42,35 @@ def test_a_name_that_no_file_can_have_is_said_to_be_wrong(look, name, tmp_path):
         look(tmp_path / name)
     assert len(str(caught.value)) < 600
     str(caught.value).encode()
-    with pytest.raises(OSError, match=r"hold such characters|too long"):
-        open_regular(tmp_path / name)
+    for ask in (open_regular, file_status):
+        with pytest.raises(OSError, match=r"hold such characters|too long"):
+            ask(tmp_path / name)
+    assert not is_link(tmp_path / name)
+
+
+def test_a_tree_is_listed_with_its_links_and_not_through_them(tmp_path):
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/file").touch()
+    (tmp_path / "c").symlink_to("a")
+    names = [path.relative_to(tmp_path).as_posix() for path in list_tree(tmp_path)]
+    assert names == ["a", "a/b", "a/b/file", "c"]
+    assert [is_link(tmp_path / name) for name in names] == [False, False, False, True]
+    assert list_tree(tmp_path / "missing") == []
+
+
+@pytest.mark.parametrize("look", [list_tree, lambda folder: list(walk(folder))])
+def test_a_folder_that_cannot_be_entered_is_not_left_out(look, tmp_path, monkeypatch):
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refuse(place):
+        if os.fspath(place).endswith("closed"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), place)
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(PathError, match="closed: Permission denied"):
+        look(tmp_path)
 
 
 def test_links_in_a_circle_lead_nowhere(tmp_path):

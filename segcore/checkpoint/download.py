@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from segcore.checkpoint.files import DISK, Files, digest_file, storage_errors, write_atomic
 from segcore.checkpoint.web import WebAnswer, WebError, WebRules, open_web, shown_url
 from segcore.errors import DownloadError, WeightsError
-from segcore.filesystem import read_regular
+from segcore.filesystem import file_status, read_regular
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -121,7 +121,7 @@ class _Download:
     def kept_bytes(self) -> int:
         """Give the size of what has come so far."""
         try:
-            return self.part.stat().st_size
+            return file_status(self.part).st_size
         except OSError:
             return 0
 

@@ -30,7 +30,7 @@ from pydantic import (
 from segcore.checkpoint.files import DISK, Files, digest_file
 from segcore.checkpoint.ownership import is_evaluation
 from segcore.errors import CheckpointError
-from segcore.filesystem import is_file, is_folder
+from segcore.filesystem import is_file, is_folder, is_link, list_tree
 from segcore.foreign import foreign_errors
 
 __all__ = [
@@ -211,12 +211,12 @@ def find_stranger(folder: Path) -> Path | None:
         manifest = read_any_manifest(folder)
         if isinstance(manifest, ExportManifest):
             files = manifest.files
-    return next((p for p in sorted(folder.rglob("*")) if not _is_exported(p, folder, files)), None)
+    return next((p for p in list_tree(folder) if not _is_exported(p, folder, files)), None)
 
 
 def _is_exported(path: Path, root: Path, files: Mapping[str, FileRecord]) -> bool:
-    if path.is_symlink() or not is_file(path):
-        return is_folder(path) and not path.is_symlink()
+    if is_link(path) or not is_file(path):
+        return is_folder(path) and not is_link(path)
     name = path.relative_to(root).as_posix()
     if name in files:
         try:

@@ -32,7 +32,16 @@ from segcore.checkpoint.files import (
 from segcore.checkpoint.lock import folder_lock
 from segcore.checkpoint.runfolder import RunFolder
 from segcore.errors import OutputError
-from segcore.filesystem import exists, is_folder, open_regular
+from segcore.filesystem import (
+    exists,
+    file_status,
+    is_folder,
+    is_link,
+    list_names,
+    list_tree,
+    open_regular,
+    real_path,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -116,7 +125,7 @@ def encode_picture(image: Image.Image, kind: str, mark: str, **options: Any) -> 
 
 def is_evaluation(path: Path) -> bool:
     """Say whether `path` is what `segcore eval` wrote beside a model, and no copy of it."""
-    is_named = path.name == EVALUATION_RESULT and not path.is_symlink()
+    is_named = path.name == EVALUATION_RESULT and not is_link(path)
     return is_named and is_marked(read_head(path), EVALUATION_MARK)
 
 
@@ -127,11 +136,11 @@ def all_marked(mark: str, names: re.Pattern[str]) -> FindStranger:
     """
 
     def find_stranger(folder: Path) -> Path | None:
-        for path in sorted(folder.rglob("*")):
-            if path.is_symlink() or not path.is_dir():
-                is_named = names.fullmatch(path.relative_to(folder).as_posix()) is not None
-                if path.is_symlink() or not (is_named and is_marked(read_head(path), mark)):
-                    return path
+        for path in list_tree(folder):
+            is_named = names.fullmatch(path.relative_to(folder).as_posix()) is not None
+            is_own = is_named and is_marked(read_head(path), mark)
+            if is_link(path) or not (is_own or is_folder(path)):
+                return path
         return None
 
     return find_stranger
@@ -142,8 +151,10 @@ def first_in(folder: Path) -> Path | None:
 
     What dead processes left unfinished does not count, since it is removed by the next command.
     """
-    used = (p for p in folder.iterdir() if not (is_leftover(p.name) and is_abandoned(p.name)))
-    return min(used, default=None)
+    for name in list_names(folder):
+        if not (is_leftover(name) and is_abandoned(name)):
+            return folder / name
+    return None
 
 
 def read_head(path: Path) -> bytes:
@@ -188,12 +199,12 @@ class Guard:
             if name is None:
                 continue
             try:
-                status = os.stat(name)  # noqa: PTH116 - what the system finds, through every link
-            except (OSError, ValueError):
+                status = file_status(name)
+            except OSError:
                 continue  # an address, or nothing that could be lost
             self._inputs[status.st_dev, status.st_ino] = os.fspath(name)
             if stat.S_ISDIR(status.st_mode):
-                self._places.append(Path(name).resolve())
+                self._places.append(real_path(name))
 
     def check_place(self, path: Path) -> os.stat_result | None:
         """Raise OutputError where not even a new file may be written; give what is at `path`."""
@@ -244,16 +255,16 @@ class Guard:
         It may where it is missing, and where `find_stranger` finds nothing in it that segcore did
         not put there.
         """
-        if folder.is_symlink():
+        if is_link(folder):
             raise OutputError(
-                f"{folder}: is a symbolic link to {folder.readlink()}. Name the folder itself."
+                f"{folder}: is a symbolic link to {real_path(folder)}. Name the folder itself."
             )
         self._refuse_checkpoints(folder)
         if not exists(folder):
             return
         if not is_folder(folder):
             raise OutputError(f"{folder}: is a file, not a folder. Choose another output folder.")
-        real = folder.resolve()
+        real = real_path(folder)
         for place, what in _standing_places():
             if real == place or real in place.parents:
                 raise OutputError(
@@ -291,7 +302,7 @@ class Guard:
     def _refuse_input(self, path: Path) -> None:
         """Refuse what is an input under another name, too, such as a link to it."""
         try:
-            status = path.stat()
+            status = file_status(path)
         except OSError:
             return  # a link to nowhere
         name = self._inputs.get((status.st_dev, status.st_ino))
@@ -303,7 +314,7 @@ class Guard:
             )
 
     def _refuse_inside_inputs(self, path: Path) -> None:
-        real = path.parent.resolve() / path.name
+        real = real_path(path.parent) / path.name
         for place in self._places:
             if place in real.parents:
                 raise OutputError(
@@ -314,7 +325,7 @@ class Guard:
     def _refuse_checkpoints(self, path: Path) -> None:
         """Refuse even new files among checkpoints, which are what they list and nothing else."""
         run = RunFolder.keeping(path)
-        if run is not None and (self._run is None or self._run.resolve() != run.path):
+        if run is not None and (self._run is None or real_path(self._run) != run.path):
             raise OutputError(
                 f"{path}: would lie among the checkpoints of the run {run.path}. Name another "
                 "output. Nothing was written."
@@ -322,12 +333,12 @@ class Guard:
 
     def _refuse_run(self, path: Path) -> None:
         """Refuse what a run consists of, but for the command that writes this run."""
-        real = path.parent.resolve() / path.name
+        real = real_path(path.parent) / path.name
         for folder in real.parents:
             run = RunFolder(folder)
             if real.relative_to(folder).parts[0] not in run.own_names or not run.holds_run():
                 continue
-            if self._run is None or self._run.resolve() != folder:
+            if self._run is None or real_path(self._run) != folder:
                 raise OutputError(
                     f"{path}: belongs to the run {folder} and is never written over. Name another "
                     "output. Nothing was written."
@@ -339,5 +350,5 @@ def _standing_places() -> list[tuple[Path, str]]:
     places = []
     for find, what in ((Path.cwd, "current"), (Path.home, "home")):
         with contextlib.suppress(OSError, RuntimeError):
-            places.append((find().resolve(), f"is or holds the {what} folder"))
+            places.append((real_path(find()), f"is or holds the {what} folder"))
     return places

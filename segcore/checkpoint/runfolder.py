@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from segcore.checkpoint.files import is_leftover, siblings
-from segcore.errors import CheckpointError
+from segcore.errors import CheckpointError, PathError
 from segcore.filesystem import is_file, is_folder, list_names, real_path
 
 __all__ = ["OLDER_NAMES_OF_BEST", "RunFolder", "results_folder"]
@@ -115,8 +115,8 @@ class RunFolder:
     @staticmethod
     def _has_only_leftovers(folder: Path) -> bool:
         try:
-            return all(is_leftover(path.name) for path in folder.iterdir())
-        except OSError:  # what cannot be looked at is left alone
+            return all(map(is_leftover, list_names(folder)))
+        except PathError:  # what cannot be looked at is left alone
             return False
 
     def holds_run(self) -> bool:

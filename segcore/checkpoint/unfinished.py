@@ -20,6 +20,7 @@ from segcore.checkpoint.files import (
 from segcore.checkpoint.lock import folder_lock
 from segcore.checkpoint.ownership import first_in
 from segcore.errors import OutputError
+from segcore.filesystem import is_folder
 
 __all__ = ["filling", "is_free", "is_unfinished"]
 
@@ -55,11 +56,11 @@ def filling(folder: Path, require_room: Callable[[], None], files: Files = DISK)
 def is_unfinished(folder: Path, files: Files = DISK) -> bool:
     """Say whether a command that filled `folder` was cut short, and nobody goes on with it."""
     with storage_errors(folder):
-        names = files.listdir(folder) if folder.is_dir() else []
+        names = files.listdir(folder) if is_folder(folder) else []
     return any(_NOTE.match(name) and is_abandoned(name) for name in names)
 
 
 def is_free(folder: Path) -> bool:
     """Say whether `folder` is missing, or there is nothing in it as `first_in` sees it."""
     with storage_errors(folder):
-        return not folder.is_dir() or first_in(folder) is None
+        return not is_folder(folder) or first_in(folder) is None

@@ -10,7 +10,7 @@ from segcore import __version__
 from segcore.checkpoint.files import DISK, make_folders, storage_errors, temporary_name
 from segcore.checkpoint.ownership import Guard, first_in
 from segcore.errors import OutputError, RequestError
-from segcore.filesystem import exists
+from segcore.filesystem import exists, is_link
 
 __all__ = ["write_plugin"]
 
@@ -39,7 +39,7 @@ def write_plugin(name: str, parent: Path) -> Path:
         "core": f"segcore>={major}.{minor},<{major}.{int(minor) + 1}",
     }
     folder = parent / values["distribution"]
-    if exists(folder) or folder.is_symlink():
+    if exists(folder) or is_link(folder):
         raise OutputError(f"{folder} is there already; remove it, or choose another --output")
     guard = Guard()
     make_folders(parent)

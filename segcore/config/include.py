@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from segcore.config.load import Document, read_document
-from segcore.errors import ConfigError
-from segcore.filesystem import exists
+from segcore.errors import ConfigError, PathError
+from segcore.filesystem import exists, real_path
 
 __all__ = ["BASE_KEY", "read_with_bases"]
 
@@ -42,8 +42,7 @@ def _read(path: Path, chain: tuple[Path, ...], documents: list[Document]) -> Non
     where = f"{document.source}:{document.lines.get((BASE_KEY,), 1)}: {BASE_KEY}"
     for base in _as_names(bases, where):
         target = _inside(path.parent, base, where)
-        visited = [*(seen.resolve() for seen in chain), path.resolve()]
-        if target.resolve() in visited:
+        if real_path(target) in map(real_path, (*chain, path)):
             raise ConfigError(
                 f"{where}: the includes run in a circle: {_arrows((*chain, path, target))}; "
                 "remove one of them"
@@ -63,9 +62,9 @@ def _inside(folder: Path, name: str, where: str) -> Path:
     """Give the file `name` in `folder`; symbolic links out of it count as outside."""
     target = folder / name
     try:
-        is_inside = target.resolve().is_relative_to(folder.resolve())
+        is_inside = real_path(target).is_relative_to(real_path(folder))
         is_there = is_inside and exists(target)
-    except (OSError, ValueError, RuntimeError) as error:  # a loop of links, a NUL, too long a name
+    except PathError as error:
         raise ConfigError(f"{where}: {name!r} is not a usable path: {error}") from error
     if not is_inside:
         raise ConfigError(

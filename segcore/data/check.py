@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,7 @@ from segcore.data.inspection.result import CheckResult, check_place, describe_fi
 from segcore.data.paths import printable
 from segcore.data.stats.survey import Progress, unseen
 from segcore.errors import DataError
-from segcore.filesystem import is_folder
+from segcore.filesystem import file_status, is_folder
 
 if TYPE_CHECKING:
     from segcore.config.schema import Config, DataConfig
@@ -194,7 +193,7 @@ def _content_key(
     digest = hashlib.sha256(json.dumps(head, sort_keys=True).encode())
     try:
         for path in listing(root, data, splits):
-            status = os.stat(path)  # noqa: PTH116 - half the time of Path.stat
+            status = file_status(path)
             line = f"{path}\0{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}\n"
             digest.update(line.encode("utf-8", "surrogateescape"))
     except (DataError, OSError):

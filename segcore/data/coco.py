@@ -21,6 +21,7 @@ from segcore.data.jsontext import parse_json
 from segcore.data.listfile import list_name
 from segcore.data.paths import inside, printable, read_file
 from segcore.errors import DataError
+from segcore.filesystem import file_status
 from segcore.integer_key import KEY_LIMIT, is_integer_key
 from segcore.tasks.polygon import polygon_area, polygon_box
 from segcore.tasks.rle import Rle, read_rle, rle_area, rle_box
@@ -244,7 +245,7 @@ class _Reader:
                 return
             raise _Problem("leaves-dataset", str(error)) from error
         try:
-            mode = os.stat(path).st_mode  # noqa: PTH116 - half the time of Path.stat
+            mode = file_status(path).st_mode
         except OSError as error:
             self._tell("missing-image", f"{printable(name)}: {error.strerror}.", name)
             return

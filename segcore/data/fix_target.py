@@ -21,7 +21,7 @@ from segcore.checkpoint.ownership import Guard, first_in
 from segcore.data.paths import inside, printable, read_file
 from segcore.data.replacement import free_backup_suffix
 from segcore.errors import DataError, OutputError
-from segcore.filesystem import exists, real_path
+from segcore.filesystem import exists, list_names, real_path, walk
 
 __all__ = ["CopyTarget", "DryTarget", "InPlaceTarget", "Target", "check_output"]
 
@@ -126,9 +126,11 @@ class InPlaceTarget:
     def __init__(self, root: Path, files: Files) -> None:
         self._root = root
         self._files = files
-        for earlier in root.glob("fix.bak*"):
+        for name in list_names(root):
+            if not name.startswith("fix.bak"):
+                continue
             # a repair that was killed while it kept a file left half of one there
-            for folder, _, _ in os.walk(earlier):
+            for folder, _, _ in walk(root / name):
                 files.sweep(Path(folder))
         self._backup = root / f"fix{free_backup_suffix(root, ['fix'])}"
         self._obsolete: list[Path] = []
@@ -158,7 +160,7 @@ class InPlaceTarget:
         pass
 
     def _save(self, path: Path) -> None:
-        real = Path(os.path.realpath(self._root))
+        real = real_path(self._root)
         copy = self._backup / path.relative_to(real)
         if exists(copy):
             raise DataError(f"{printable(path)}: two names in the lists lead to this file.")

@@ -25,7 +25,7 @@ from segcore.checkpoint.files import (
 )
 from segcore.data.paths import printable, read_file
 from segcore.errors import DataError
-from segcore.filesystem import exists, is_file
+from segcore.filesystem import exists, is_file, is_link
 
 __all__ = ["finish_list_replacement", "free_backup_suffix", "replace_lists"]
 
@@ -125,4 +125,4 @@ def free_backup_suffix(folder: Path, names: Iterable[str]) -> str:
 
 
 def _exists(folder: Path, name: str) -> bool:
-    return exists(folder / name) or (folder / name).is_symlink()
+    return exists(folder / name) or is_link(folder / name)

@@ -4,7 +4,6 @@ Datasets read through here, and `segcore data check` looks through here, so both
 """
 
 # pathlib costs ten times as much a row, and lists have millions of them.
-# ruff: noqa: PTH116
 
 from __future__ import annotations
 
@@ -18,6 +17,7 @@ from segcore.config.schema import DataConfig
 from segcore.data.label import check_label_values, decode_label, map_label
 from segcore.data.paths import inside, path_error, printable, read_file
 from segcore.errors import DataError, LabelError
+from segcore.filesystem import file_status
 
 __all__ = ["RowFiles", "check_sizes"]
 
@@ -38,7 +38,7 @@ class RowFiles:
         """Give what the system says about a file. Raises DataError when it cannot be used."""
         path = self.path(name)
         try:
-            status = os.stat(path)
+            status = file_status(path)
         except FileNotFoundError:
             raise DataError(
                 f"{printable(name)}: no such file in {printable(self._root)}.", kind="file-missing"

@@ -13,6 +13,7 @@ from segcore import __version__
 from segcore.data.dataset import find_format_entry
 from segcore.discovery.build import validate_options
 from segcore.errors import DataError
+from segcore.filesystem import is_file, is_folder
 
 if TYPE_CHECKING:
     from segcore.config.schema import Config
@@ -74,7 +75,7 @@ def _entries(
             for name in _nested(component.options):
                 if name in registry:
                     yield registry.find(name)
-    if config.data.path is not None and Path(config.data.path).is_dir():
+    if config.data.path is not None and is_folder(config.data.path):
         with contextlib.suppress(DataError):  # the datasets are objects, from anywhere
             yield find_format_entry(config, Path(config.data.path), catalogue, entry.spec.task)[0]
 
@@ -115,6 +116,6 @@ def thread_counts() -> dict[str, int]:
     flag = "FLAGS_paddle_num_threads"
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
     library = Path(paddle.__file__).parent / "libs" / "libiomp5.so"
-    if library.exists():
+    if is_file(library):
         threads = int(ctypes.CDLL(str(library)).omp_get_max_threads())
     return {"OMP_NUM_THREADS": threads, flag: int(paddle.get_flags([flag])[flag])}

@@ -43,7 +43,7 @@ from segcore.engine.result import describe_result
 from segcore.engine.signals import resumable
 from segcore.engine.stopped import StoppedRun, read_stopped_run
 from segcore.errors import CheckpointError, ConfigError, DataError, OutputError, RequestError
-from segcore.filesystem import real_path
+from segcore.filesystem import exists, real_path
 
 if TYPE_CHECKING:
     import paddle
@@ -130,7 +130,7 @@ def train(
 
 def _require_no_run(folder: RunFolder, *, unless: bool) -> None:
     if folder.holds_run() and not unless:
-        advice = "Go on with it by --resume, or name" if folder.checkpoints.exists() else "Name"
+        advice = "Go on with it by --resume, or name" if exists(folder.checkpoints) else "Name"
         found = ", ".join(path.name for path in folder.contents())
         raise OutputError(
             f"{folder.path}: holds a run already ({found}). {advice} another --output."

@@ -15,7 +15,7 @@ from segcore.config.schema import Config
 from segcore.errors import ConfigError, RequestError
 from segcore.export.folder import find_export
 from segcore.export.yml import Description, read_description
-from segcore.filesystem import exists, is_file, is_folder
+from segcore.filesystem import exists, file_status, is_file, is_folder
 from segcore.protocols import ModelSource
 
 __all__ = [
@@ -65,11 +65,12 @@ def file_state(source: ModelSource) -> FileState:
         *(() if source.weights is None else (source.weights,)),
     )
     try:
-        return tuple((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)
+        found = [(path.name, file_status(path)) for path in files]
     except OSError as error:
         raise RequestError(
             f"{error.filename}: has just gone: {error.strerror}; try again"
         ) from error
+    return tuple((name, status.st_size, status.st_mtime_ns) for name, status in found)
 
 
 def require_same_files(source: ModelSource, state: FileState) -> None:

@@ -23,7 +23,7 @@ from segcore.checkpoint.ownership import (
     marked_by,
 )
 from segcore.errors import OutputError
-from segcore.filesystem import is_folder
+from segcore.filesystem import is_folder, real_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -166,7 +166,7 @@ class Result(ABC):
         guard.check_place(folder / self.name)
         make_folders(folder)
         with folder_lock(folder):
-            place = f"{os.path.realpath(folder)}/{before}"
+            place = f"{real_path(folder)}/{before}"
             shown = folder / f"{before}{self.name}"
             stem = f"{before}{self._name_at(place, shown, known, force=force)}"
             files = [(folder / f"{stem}{end}", end, data) for end, data in contents.items()]
@@ -213,7 +213,7 @@ class Result(ABC):
 
     def _identity(self, place: str) -> tuple[int, int]:
         """Give numbers for this result at `place`, and for its image."""
-        image = os.path.realpath(self.source if self.origin is None else self.origin)
+        image = real_path(self.source if self.origin is None else self.origin)
         return hash((place, file_key(self.name))), hash(image)
 
     @cached_property

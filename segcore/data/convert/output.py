@@ -13,6 +13,7 @@ from segcore.checkpoint.files import Files, prepare_output, write_atomic
 from segcore.checkpoint.ownership import Guard
 from segcore.data.palette import class_palette
 from segcore.errors import OutputError, RequestError
+from segcore.filesystem import real_path
 
 __all__ = ["Folder", "encode_label", "encode_palette", "palette_of", "stored_labels"]
 
@@ -70,7 +71,7 @@ class Folder:
 
     def _refuse_link(self, folder: Path) -> None:
         """Refuse a folder that a link leads elsewhere, where the files may be anybody's."""
-        place, root = folder.resolve(), self.root.resolve()
+        place, root = real_path(folder), real_path(self.root)
         if place != root and root not in place.parents:
             raise OutputError(
                 f"{folder}: a symbolic link leads out of {self.root}, to {place}. Remove it, or "

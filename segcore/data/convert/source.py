@@ -19,7 +19,7 @@ from segcore.data.jsontext import parse_json
 from segcore.data.label import decode_label
 from segcore.data.paths import inside, printable, read_file
 from segcore.errors import DataError, LabelError
-from segcore.filesystem import walk
+from segcore.filesystem import real_path, walk
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -84,8 +84,7 @@ def strip_common_folder(names: Sequence[str]) -> list[str]:
 def find_inside(root: Path, name: str) -> str:
     """Give the real path of the file `name` below `root`. Raises DataError when it is none."""
     path = inside(root, name, allow_outside=True)
-    base = os.path.realpath(root)
-    if not path.startswith(base.rstrip(os.sep) + os.sep):
+    if not Path(path).is_relative_to(real_path(root)):
         raise DataError(
             f"{printable(name)}: leaves the folder that is converted. Convert the folder that "
             "holds both, or move the file into it."

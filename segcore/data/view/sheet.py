@@ -19,6 +19,7 @@ from segcore.data.report.record import Picture
 from segcore.data.view.font import Font
 from segcore.data.view.look import View
 from segcore.errors import RequestError
+from segcore.filesystem import is_link, list_names
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -69,9 +70,9 @@ def write_sheets(
                 data = encode_picture(sheet, "PNG", _MARK)
             paths.append(guard.write_file(_sheet(folder, number, kind), data, marked_by(_MARK)))
         with storage_errors(folder):
-            for old in folder.iterdir():
-                is_sheet = _SHEET.fullmatch(old.name) and old not in paths and not old.is_symlink()
-                if is_sheet and is_marked(read_head(old), _MARK):
+            for old in (folder / name for name in list_names(folder) if _SHEET.fullmatch(name)):
+                is_old = old not in paths and not is_link(old)
+                if is_old and is_marked(read_head(old), _MARK):
                     DISK.unlink(old)
     return paths
 
