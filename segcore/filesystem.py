@@ -107,7 +107,7 @@ def walk(folder: Place) -> Iterator[tuple[str, list[str], list[str]]]:
 
     def refuse(error: OSError) -> None:
         if error.errno not in _NOTHING_THERE:
-            raise _path_error(error.filename, error) from error
+            raise _path_error(error.filename or folder, error) from error
 
     return os.walk(folder, onerror=refuse)
 

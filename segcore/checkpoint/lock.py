@@ -150,9 +150,13 @@ def folder_lock(folder: Path, *, says_so: bool = False) -> Iterator[None]:
 def _open_folder(folder: Path) -> tuple[int, tuple[int, int]]:
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
     except OSError as error:
         raise OutputError(f"{folder}: cannot be opened: {error.strerror}.") from error
-    status = os.fstat(descriptor)
     return descriptor, (status.st_dev, status.st_ino)
 
 

@@ -115,7 +115,7 @@ class RunFolder:
     @staticmethod
     def _has_only_leftovers(folder: Path) -> bool:
         try:
-            return all(map(is_leftover, list_names(folder)))
+            return is_folder(folder) and all(map(is_leftover, list_names(folder)))
         except PathError:  # what cannot be looked at is left alone
             return False
 
