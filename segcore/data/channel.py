@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from segcore.errors import ExhaustedError
+
 __all__ = ["Channel", "ChannelClosedError", "DescriptorLostError"]
 
 _HEADER = struct.Struct("=QQ")
@@ -54,7 +56,10 @@ class Channel:
         self._socket.close()
 
     def send(self, message: Any) -> None:
-        """Send a picklable object. Raises ChannelClosedError, and what pickling it raises."""
+        """Send a picklable object.
+
+        Raises ChannelClosedError, ExhaustedError before anything is sent, and what pickling raises.
+        """
         payload, buffers = _pickle(message)
         descriptors = [_write_memory(buffers)] if buffers else []
         sizes = struct.pack(f"={len(buffers)}Q", *(buffer.nbytes for buffer in buffers))
@@ -151,8 +156,19 @@ def _offsets(sizes: Sequence[int]) -> tuple[list[int], int]:
 
 
 def _write_memory(buffers: Sequence[memoryview]) -> int:
-    """Write `buffers` to a new memory file and give its descriptor."""
+    """Write `buffers` to a new memory file and give its descriptor. Raises ExhaustedError."""
     offsets, total = _offsets([buffer.nbytes for buffer in buffers])
+    try:
+        return _fill_memory(buffers, offsets, total)
+    except OSError as error:
+        raise ExhaustedError(
+            f"{total} bytes cannot be handed over between a data worker and its parent: "
+            f"{error.strerror}. Take smaller batches, raise the limit (see `ulimit -a`), or set "
+            "train.num_workers=0"
+        ) from error
+
+
+def _fill_memory(buffers: Sequence[memoryview], offsets: Sequence[int], total: int) -> int:
     descriptor = os.memfd_create("segcore-batch", os.MFD_CLOEXEC)
     try:
         os.ftruncate(descriptor, total)

@@ -78,7 +78,11 @@ def main(connection: int, stacks: int) -> None:
         reader = _set_up(channel)
         while reader is not None:
             ticket, job = channel.receive()
-            channel.send(_serve(reader, ticket, job, channel))
+            answer = _serve(reader, ticket, job, channel)
+            try:
+                channel.send(answer)
+            except errors.ExhaustedError as error:
+                channel.send(Failed.of(error, ticket))
     except ChannelClosedError:
         pass
 

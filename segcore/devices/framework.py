@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import re
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from segcore.checkpoint.files import make_folders
-from segcore.errors import FrameworkMissingError, SegcoreError
+from segcore.errors import ExhaustedError, FrameworkMissingError, RequestError, SegcoreError
 from segcore.filesystem import home_folder
 from segcore.warned import warned
 
@@ -37,6 +38,7 @@ _SENTENCE = re.compile(r"\([A-Z]\w+\) |\w+(?:Error|Exception): ")
 _importing = threading.RLock()
 _lending = threading.RLock()  # a second thread would take the lent home for the user's
 _modes: list[Any] = []
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
@@ -62,12 +64,34 @@ def require_paddle() -> Any:
             '`pip install "segcore[cpu]"` (or "segcore[gpu]") installs what it needs'
         ) from error
     except (ImportError, OSError) as error:
+        hindrance = _hindrance(error)
+        if hindrance is not None:
+            raise hindrance from error
         raise FrameworkMissingError(
             f"PaddlePaddle is installed, but cannot be imported: {error}. Install one build of it "
             'anew: `pip install --force-reinstall "segcore[cpu]"` (or "segcore[gpu]")'
         ) from error
     _keep_dynamic_mode()
     return paddle
+
+
+def _hindrance(error: ImportError | OSError) -> SegcoreError | None:
+    """Give what keeps Paddle from being imported here and now, where it is not Paddle itself."""
+    if isinstance(error, FileNotFoundError):
+        try:
+            os.getcwd()  # noqa: PTH109 - only whether there is one
+        except FileNotFoundError:
+            return RequestError("the current folder has been removed: change to another one")
+    if isinstance(error, OSError) and error.errno in _SHORTAGES:
+        return ExhaustedError(
+            f"PaddlePaddle cannot be imported: {error.strerror}. Raise the limit (see `ulimit -a`)"
+        )
+    if "failed to map segment" in str(error) or "cannot allocate memory" in str(error).lower():
+        return ExhaustedError(
+            "PaddlePaddle cannot be imported: there is too little memory. Free some, or raise the "
+            "limit (see `ulimit -v`)"
+        )
+    return None
 
 
 def _import_quietly() -> Any:

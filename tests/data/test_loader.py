@@ -1,6 +1,7 @@
 """Batches from the loader: the same for any number of workers, in order, also when resumed."""
 
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ from segcore.data.transforms.normalize import Normalize
 from segcore.data.transforms.resize import ResizeStepScaling
 from segcore.data.transforms.rotate import RandomRotation
 from segcore.data.transforms.scale_aspect import RandomScaleAspect
-from segcore.errors import DataError, LabelError
+from segcore.errors import DataError, ExhaustedError, LabelError
 from segcore.tasks.batch import collate_semantic
 
 EVERY_AUGMENTATION = Pipeline(
@@ -105,6 +106,15 @@ def test_workers_leave_ctrl_c_to_the_parent(numbered):
         next(batches)
         os.kill(loader.worker_pids[0], signal.SIGINT)
         assert len(list(batches)) == 19
+
+
+def test_a_batch_that_cannot_be_handed_over_is_told(numbered):
+    with load(numbered.Numbered(80), 1) as loader:
+        batches = loader.epoch(0)
+        next(batches)
+        resource.prlimit(loader.worker_pids[0], resource.RLIMIT_FSIZE, (64, 64))
+        with pytest.raises(ExhaustedError, match=r"handed over .*: File too large\. Take smaller"):
+            list(batches)
 
 
 def test_closing_ends_the_workers(numbered):

@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from segcore.devices import framework
-from segcore.errors import FrameworkMissingError
+from segcore.errors import ExhaustedError, FrameworkMissingError, RequestError
 
 NO_PADDLE = "import sys; sys.modules['paddle'] = None\n"
 
@@ -45,6 +45,33 @@ def test_a_paddle_that_cannot_be_loaded_is_told_apart(monkeypatch, tmp_path):
     monkeypatch.delitem(sys.modules, "paddle", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(FrameworkMissingError, match=r"libcuda\.so\.1: cannot open"):
+        framework.require_paddle()
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ("OSError(24, 'Too many open files')", "Too many open files. Raise the limit"),
+        ("ImportError('a.so: failed to map segment from shared object')", "too little memory"),
+        ("OSError('Cannot allocate memory')", "too little memory"),
+    ],
+)
+def test_a_shortage_is_not_taken_for_a_broken_paddle(monkeypatch, tmp_path, raised, told):
+    (tmp_path / "paddle.py").write_text(f"raise {raised}\n")
+    monkeypatch.delitem(sys.modules, "paddle", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ExhaustedError, match=told):
+        framework.require_paddle()
+
+
+def test_a_current_folder_that_has_gone_is_not_taken_for_a_broken_paddle(monkeypatch, tmp_path):
+    (tmp_path / "paddle.py").write_text("import os; os.getcwd()\n")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.delitem(sys.modules, "paddle", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(RequestError, match="current folder has been removed"):
         framework.require_paddle()
 
 
