@@ -35,8 +35,10 @@ Mutation = tuple[str, str, AbstractContextManager[None]]
 NORMS = (nn.BatchNorm2D, nn.BatchNorm1D, nn.BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
 
-def mutations(network: nn.Layer, called: list[tuple[str, nn.Layer]], layers: int) -> Iterator[Any]:
-    """Give kind, place and a context in which the network is wrong."""
+def mutations(
+    agreement: Agreement, called: list[tuple[str, nn.Layer]], layers: int
+) -> Iterator[Mutation]:
+    """Give kind, place and a context in which the network of the agreement is wrong."""
     weighty = [(name, layer) for name, layer in called if layer.parameters()]
     for name, layer in _spread(weighty, layers):
         yield "output", name, _hooked(layer, lambda _, __, out: out + 0.01 * out.abs())
@@ -44,7 +46,7 @@ def mutations(network: nn.Layer, called: list[tuple[str, nn.Layer]], layers: int
     if norms:
         yield "epsilon", "all", _changed(norms, "_epsilon", lambda epsilon: 100 * epsilon)
     batch_norms = [layer for layer in norms if hasattr(layer, "_momentum")]
-    if batch_norms and network.training:
+    if batch_norms and any(name.endswith(("._mean", "._variance")) for name in agreement.expected):
         yield "momentum", "all", _changed(batch_norms, "_momentum", lambda _: 0.99)
     convs = [(n, x) for n, x in called if isinstance(x, nn.Conv2D) and x.weight.shape[3] > 1]
     for name, conv in _spread(convs, 1):
@@ -59,7 +61,8 @@ def mutations(network: nn.Layer, called: list[tuple[str, nn.Layer]], layers: int
     pools = [layer for _, layer in called if isinstance(layer, nn.AvgPool2D)]
     if pools:
         yield "borders", "all", _changed(pools, "exclusive", lambda value: not value)
-    cornered = [x for x in network.sublayers() if isinstance(getattr(x, "align_corners", 0), bool)]
+    sublayers = agreement.network.sublayers()
+    cornered = [x for x in sublayers if isinstance(getattr(x, "align_corners", 0), bool)]
     if cornered:
         yield "corners", "all", _changed(cornered, "align_corners", lambda value: not value)
 
@@ -139,7 +142,7 @@ class Trying:
                         hooks.enter_context(_hooked(layer, _noting(name, called)))
                 distances = relative_distances(agreement.compute(), agreement.expected)
             assert all(distances[name] <= tolerances[name] for name in distances), agreement.name
-            for kind, place, wrong in mutations(network, called, self.layers):
+            for kind, place, wrong in mutations(agreement, called, self.layers):
                 with kept_state(network), wrong:
                     is_noticed = self._is_noticed(agreement, tolerances)
                 self.tried[kind] += 1
