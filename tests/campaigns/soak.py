@@ -3,12 +3,12 @@
     python -m tests.campaigns.soak --minutes 30
 
 It is begun again with `--resume` after each fault; when it is complete, the next one begins, with
-more steps and another seed. Each kind of fault has its turn before one comes again. The run folder
-is on a disk of its own, a few megabytes large, which other files fill up; where none may be mounted
-that fault is left out, and the last line says so. Its weights, its best model and its history must
-be those of the same training without any fault, byte for byte, and nothing may be left over.
-Negative control: a run of which one checkpoint was changed meanwhile ends in other weights, or is
-refused.
+more steps and another seed. Each kind of fault has its turn before one comes again, and the last
+line says how many of each ended a training. The run folder is on a disk of its own, a few megabytes
+large, which other files fill up; where none may be mounted that fault is left out, and the last
+line says so. Its weights, its best model and its history must be those of the same training without
+any fault, byte for byte, and nothing may be left over. Negative control: a run of which one
+checkpoint was changed meanwhile ends in other weights, or is refused.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class Soak:
         self.root = root
         self.rng = random.Random(seed)
         self.seen: Counter[str] = Counter()
+        self.struck: Counter[str] = Counter()
         self.faults: list[str] = []
         self.disk = root / "disk"
         self.disk.mkdir()
@@ -80,7 +81,7 @@ class Soak:
         return subprocess.Popen(
             [sys.executable, "-m", "segcore", *arguments],
             cwd=self.root,
-            env=self.site.environment(OMP_NUM_THREADS="1"),
+            env=self.site.environment(OMP_NUM_THREADS="1", TMPDIR=str(self.root)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -117,6 +118,7 @@ class Soak:
         _, said = child.communicate()
         (self.disk / "filler").unlink(missing_ok=True)
         self.seen[fault] += 1
+        self.struck[fault] += child.returncode != 0
         allowed = {
             "kill": {-signal.SIGKILL}, "SIGINT": {130}, "SIGTERM": {143}, "SIGHUP": {129},
             "impatience": {130}, "short files": {2, 4}, FULL_DISK: {2, 4},
@@ -174,8 +176,13 @@ class Soak:
         return not self.is_over(deadline)
 
     def is_over(self, deadline: float) -> bool:
-        """Say whether there was time enough, and each kind of fault."""
-        return time.monotonic() > deadline and self.seen.keys() >= set(self.kinds)
+        """Say whether there was time enough, and each kind of fault ended a training."""
+        struck = all(self.struck[kind] for kind in self.kinds if kind != "none")
+        return time.monotonic() > deadline and struck
+
+    def counts(self) -> str:
+        """Say how many trainings each kind of fault ended, of how many it came to."""
+        return ", ".join(f"{kind} {self.struck[kind]} of {self.seen[kind]}" for kind in self.kinds)
 
     def is_control_caught(self) -> bool:
         """Change a checkpoint in the midst of a training; say whether that is noticed."""
@@ -238,7 +245,7 @@ def _limit_files() -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--steps", type=int, default=40, help="of the first training")
+    parser.add_argument("--steps", type=int, default=300, help="of the first training")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     heed()
@@ -248,16 +255,14 @@ def main() -> int:
         number = 0
         while soak.one(options.steps + 7 * number, number, deadline):
             number += 1
-            print(
-                f"{number} complete: {dict(soak.seen)}", *soak.faults[-5:], sep="\n  ", flush=True
-            )
+            print(f"{number} complete: {soak.counts()}", *soak.faults[-5:], sep="\n  ", flush=True)
         caught = soak.is_control_caught()
         ctypes.CDLL(None).umount2(bytes(soak.disk), MNT_DETACH)
-    untried = ", ".join(set(FAULTS) - soak.seen.keys()) or "nothing"
+    untried = ", ".join(set(FAULTS) - set(soak.kinds)) or "nothing"
     print(
-        f"{number + 1} trainings with {sum(soak.seen.values())} faults ({dict(soak.seen)}), seed "
-        f"{options.seed}: {len(soak.faults)} violations; {untried} was left out; negative control: "
-        f"{'caught' if caught else 'not caught'}"
+        f"{number + 1} trainings with {sum(soak.seen.values())} faults, seed {options.seed}; ended "
+        f"by {soak.counts()}: {len(soak.faults)} violations; {untried} was left out; negative "
+        f"control: {'caught' if caught else 'not caught'}"
     )
     return int(bool(soak.faults) or not caught)
 
