@@ -3,7 +3,7 @@
     python -m tests.campaigns.mutations [--layers 4] [-k EXPRESSION] [PATH...]
 
 Each agreement with a reference (tests marked `parity`) is computed anew with one thing wrong:
-outputs of single layers, spread over the network, off by a hundredth of their size; another
+outputs of single layers, spread over the network, off by a tenth of their size; another
 epsilon or momentum of the norms; a kernel mirrored, or drawn apart; an activation that leaks, or is
 approximate; the borders of a mean counted otherwise; corners aligned otherwise.
 """
@@ -41,7 +41,7 @@ def mutations(
     """Give kind, place and a context in which the network of the agreement is wrong."""
     weighty = [(name, layer) for name, layer in called if layer.parameters()]
     for name, layer in _spread(weighty, layers):
-        yield "output", name, _hooked(layer, lambda _, __, out: out + 0.01 * out.abs())
+        yield "output", name, _hooked(layer, lambda _, __, out: out + 0.1 * out.abs())
     norms = [layer for _, layer in called if isinstance(layer, NORMS)]
     if norms:
         yield "epsilon", "all", _changed(norms, "_epsilon", lambda epsilon: 100 * epsilon)
