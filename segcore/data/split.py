@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -109,15 +109,7 @@ def split_dataset(
         shows = np.zeros((len(source.images), 0), bool)
         if stratify:
             names, shows = source.classes(ignore_index, progress or _in_silence)
-        sizes = np.bincount(unit_of)
-        classes = np.zeros((len(groups), shows.shape[1]), np.int64)
-        np.add.at(classes, unit_of, shows)
-        dealt = deal_out(sizes, classes, list(parts.values()), np.random.default_rng(seed))
-        members = {
-            part: np.flatnonzero(dealt[unit_of] == number).tolist()
-            for number, part in enumerate(parts)
-        }
-        lists = _lists(source, members, folds)
+        lists = _lists(source, _deal(parts, unit_of, shows, seed), folds)
         content = {name: source.write(samples) for name, samples in lists.items()}
         backups: dict[str, str] = {}
         if not dry_run:
@@ -136,6 +128,19 @@ def split_dataset(
             notes=(*notes, *source.notes, *_lacks(described, names, shows)),
             is_written=not dry_run,
         )
+
+
+def _deal(
+    parts: Mapping[str, float], unit_of: np.ndarray, shows: np.ndarray, seed: int
+) -> dict[str, list[int]]:
+    """Give the images of each part, by the unit that each belongs to and the classes it shows."""
+    sizes = np.bincount(unit_of)
+    classes = np.zeros((len(sizes), shows.shape[1]), np.int64)
+    np.add.at(classes, unit_of, shows)
+    dealt = deal_out(sizes, classes, list(parts.values()), np.random.default_rng(seed))
+    return {
+        part: np.flatnonzero(dealt[unit_of] == number).tolist() for number, part in enumerate(parts)
+    }
 
 
 @dataclass(frozen=True)

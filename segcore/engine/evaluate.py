@@ -143,21 +143,7 @@ def evaluate_model(
     catalogue = get_catalogue()
     choice = select_device(device, catalogue)
     found = find_model(path)
-    config = override_config(
-        found.config, settings, catalogue, followed=_FOLLOWED, by="an evaluation"
-    )
-    if config.predict.target_size is not None:
-        log.warning(
-            "predict.target_size=%s counts in predictions only: images are measured as "
-            "eval.transforms prepare them",
-            config.predict.target_size,
-        )
-    config = config.model_copy(
-        update={
-            "data": config.data.model_copy(update={"path": str(data)}),
-            "eval": config.eval.model_copy(update=dict(changes or {})),
-        }
-    )
+    config = _config_for(found.config, data, settings, changes or {}, catalogue)
     folder = output or results_folder(path)
     file, guard = folder / EVALUATION_RESULT, Guard([path, data], force=force)
     guard.check_file(file, marked_by(EVALUATION_MARK))
@@ -192,6 +178,29 @@ def evaluate_model(
     result = marked(content, EVALUATION_MARK)
     guard.write_file(file, json.dumps(result, indent=2).encode(), marked_by(EVALUATION_MARK))
     return result
+
+
+def _config_for(
+    config: Config,
+    data: Path,
+    settings: Sequence[str] | Mapping[str, Any],
+    changes: Mapping[str, Any],
+    catalogue: Catalogue,
+) -> Config:
+    """Give the configuration of a model as it is measured on `data`."""
+    config = override_config(config, settings, catalogue, followed=_FOLLOWED, by="an evaluation")
+    if config.predict.target_size is not None:
+        log.warning(
+            "predict.target_size=%s counts in predictions only: images are measured as "
+            "eval.transforms prepare them",
+            config.predict.target_size,
+        )
+    return config.model_copy(
+        update={
+            "data": config.data.model_copy(update={"path": str(data)}),
+            "eval": config.eval.model_copy(update=dict(changes)),
+        }
+    )
 
 
 def _open_for(config: Config, split: str, catalogue: Catalogue, path: Path, task: str) -> Dataset:

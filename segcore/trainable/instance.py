@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
@@ -88,6 +88,33 @@ class InstancePrediction(InstanceResult, Sequence[dict[str, Any]]):
         ]
 
 
+def _step_schedule(
+    steps: int,
+    *,
+    lr_decay_epochs: Sequence[int],
+    gamma: float,
+    warmup_steps: int,
+    warmup_start_lr: float,
+) -> dict[str, Any]:
+    """Give the schedule of a training that takes `steps` iterations an epoch."""
+    milestones = sorted(epoch * steps for epoch in lr_decay_epochs)
+    if milestones and warmup_steps > milestones[0]:
+        log.warning(
+            "warmup_steps=%d ends after lr_decay_epochs=%s begin, at iteration %d: take fewer "
+            "steps, or later epochs",
+            *(warmup_steps, list(lr_decay_epochs), milestones[0]),
+        )
+    return {
+        "train.schedule": {
+            "type": "step",
+            "milestones": milestones,
+            "gamma": gamma,
+            "warmup_iters": warmup_steps,
+            "warmup_start_lr": warmup_start_lr,
+        }
+    }
+
+
 class InstanceModel(TrainableModel):
     """An instance network by name, with the methods of PaddleX 1.x's Mask R-CNN."""
 
@@ -136,25 +163,6 @@ class InstanceModel(TrainableModel):
         SegcoreError.
         """
         refuse_vdl(use_vdl)
-
-        def settings_by_epoch(steps: int) -> dict[str, Any]:
-            milestones = sorted(epoch * steps for epoch in lr_decay_epochs)
-            if milestones and warmup_steps > milestones[0]:
-                log.warning(
-                    "warmup_steps=%d ends after lr_decay_epochs=%s begin, at iteration %d: take "
-                    "fewer steps, or later epochs",
-                    *(warmup_steps, list(lr_decay_epochs), milestones[0]),
-                )
-            return {
-                "train.schedule": {
-                    "type": "step",
-                    "milestones": milestones,
-                    "gamma": plain_real(lr_decay_gamma),
-                    "warmup_iters": warmup_steps,
-                    "warmup_start_lr": plain_real(warmup_start_lr),
-                }
-            }
-
         settings = {
             "train.learning_rate": plain_real(learning_rate),
             "train.optimizer": self._optimizer(optimizer),
@@ -180,7 +188,13 @@ class InstanceModel(TrainableModel):
                 early_stop_patience=early_stop_patience,
                 resume_checkpoint=resume_checkpoint,
                 settings=settings,
-                settings_by_epoch=settings_by_epoch,
+                settings_by_epoch=partial(
+                    _step_schedule,
+                    lr_decay_epochs=lr_decay_epochs,
+                    gamma=plain_real(lr_decay_gamma),
+                    warmup_steps=warmup_steps,
+                    warmup_start_lr=plain_real(warmup_start_lr),
+                ),
             )
         )
 
