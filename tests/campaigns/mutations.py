@@ -106,7 +106,9 @@ def _dilated(conv: nn.Conv2D) -> Iterator[None]:
     height, width = conv.weight.shape[2:]
     more = [(height - 1) // 2, (width - 1) // 2]
 
-    def wider(padding: Any) -> list[int]:
+    def wider(padding: Any) -> Any:
+        if isinstance(padding, str):  # "SAME" grows by itself
+            return padding
         values = [padding] * 2 if isinstance(padding, int) else list(padding)
         return [value + by for value, by in zip(values, more, strict=True)]
 
