@@ -31,6 +31,7 @@ __all__ = [
     "open_regular",
     "read_regular",
     "real_path",
+    "require_utf8",
     "walk",
 ]
 
@@ -76,6 +77,18 @@ def real_path(path: Place) -> Path:
         return Path(os.path.realpath(path))
     except (OSError, ValueError) as error:
         raise _path_error(path, error) from error
+
+
+def require_utf8(path: Place, who: str) -> None:
+    """Raise PathError where the name at `path` has bytes that `who` cannot hold."""
+    try:
+        os.fspath(path).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise PathError(
+            f"{_shown(path)}: its name has bytes that are no UTF-8, which {who} cannot hold. "
+            "Rename what they are in, or name another place.",
+            "name-invalid",
+        ) from error
 
 
 def home_folder() -> Path | None:

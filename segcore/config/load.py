@@ -81,9 +81,7 @@ def parse_document(text: str, source: str) -> Document:
     reader = _Reader(text, source)
     data = reader.read()
     if data is None:
-        raise ConfigError(
-            f"{source}: is empty; write at least one key, such as train: {{iters: 100}}"
-        )
+        raise ConfigError(f"{source}: is empty, where keys and their values belong (key: value)")
     if not isinstance(data, dict):
         raise ConfigError(
             f"{source}:1: must be a mapping of keys to values, but is {_kind(data)}; "

@@ -43,7 +43,7 @@ from segcore.engine.result import describe_result
 from segcore.engine.signals import resumable
 from segcore.engine.stopped import StoppedRun, read_stopped_run
 from segcore.errors import CheckpointError, ConfigError, DataError, OutputError, RequestError
-from segcore.filesystem import exists, real_path
+from segcore.filesystem import exists, real_path, require_utf8
 
 if TYPE_CHECKING:
     import paddle
@@ -93,6 +93,9 @@ def train(
 
         catalogue = get_catalogue()
     entry = catalogue.models.find(config.model.name)
+    require_utf8(Path(output).absolute(), "PaddlePaddle")
+    for named in (config.data.path, config.train.pretrained):
+        require_utf8(named or "", "config.yaml")
     folder = RunFolder(Path(output))
     _require_no_run(folder, unless=resume)
     if not folder.holds_run():

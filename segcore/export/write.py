@@ -13,6 +13,7 @@ from segcore.checkpoint.files import DISK, make_folders, storage_errors, tempora
 from segcore.checkpoint.manifest import MANIFEST, ExportManifest, digest_tree, find_stranger
 from segcore.checkpoint.ownership import Guard
 from segcore.errors import ExportError
+from segcore.filesystem import require_utf8
 
 if TYPE_CHECKING:
     import paddle
@@ -41,6 +42,7 @@ def write_export(
     ExportError when the network cannot be exported, and StorageError.
     """
     guard = guard or Guard()
+    require_utf8(output.absolute(), "PaddlePaddle")
     guard.check_folder(output, find_stranger)
     entry = task.catalogue.exporters.find(format_name)
     exporter: Exporter = entry.spec.load_target()()

@@ -133,7 +133,8 @@ def read_description(path: Path, model_name: str | None = None) -> Description:
         file = _File.model_validate(document.data)
     except ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors()
+            ": ".join(filter(None, (".".join(map(str, problem["loc"])), problem["msg"])))
+            for problem in error.errors()
         )
         raise ExportError(
             f"{path}: not the description of an exported model: {problems}"

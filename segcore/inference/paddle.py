@@ -12,7 +12,7 @@ import numpy as np
 from segcore.devices.framework import essence, require_paddle, restore_threads
 from segcore.errors import ExhaustedError, ExportError
 from segcore.export.folder import ExportFolder, find_export
-from segcore.filesystem import read_regular
+from segcore.filesystem import read_regular, require_utf8
 from segcore.inference.source import file_state, require_same_files
 from segcore.tasks.memory import ADVICE
 from segcore.tasks.serial import SerialSession
@@ -70,6 +70,7 @@ class PaddleSession:
 
     def __init__(self, source: ModelSource, device: Device, index: int) -> None:
         folder = None if source.export_dir is None else source.export_dir.absolute()
+        require_utf8(folder or "", "PaddlePaddle")
         self._source = replace(source, export_dir=folder, weights=None)
         self._files = file_state(self._source)
         self._export, self._device, self._index = _export_of(self._source), device, index
@@ -164,10 +165,19 @@ class PaddleSession:
 
 
 def _read_program(export: ExportFolder) -> bytes:
+    """Read the graph. Raises ExportError for one that Paddle would crash on."""
     try:
-        return read_regular(export.program)
+        program = read_regular(export.program)
     except OSError as error:
         raise ExportError(f"{export.program}: cannot be read ({error.strerror})") from error
+    is_json = export.program.suffix == ".json"
+    # the older form is a message of blocks, whose first byte is the tag of the first one
+    if not program.lstrip().startswith(b"{") if is_json else not program.startswith(b"\n"):
+        raise ExportError(
+            f"{export.program}: is no {'JSON' if is_json else 'ProgramDesc'}, which a graph of "
+            "that name is. It is damaged, or has the name of another kind: export the model anew"
+        )
+    return program
 
 
 def _export_of(source: ModelSource) -> ExportFolder:

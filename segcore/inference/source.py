@@ -117,6 +117,18 @@ def find_model(path: Path, name: str | None = None) -> FoundModel:
     raise RequestError(
         f"{path}: holds no model. Point at the folder of a run, at its best_model, at an exported "
         "model (inference.yml with inference.json or .pdmodel), or at a .pdparams file"
+        f"{_hint(path)}"
+    )
+
+
+def _hint(folder: Path) -> str:
+    """Say what a folder of PaddleX 1.x or 2.x is, which those who come from there point at."""
+    if not is_file(folder / "model.yml"):
+        return ""
+    return (
+        ". model.yml shows it to be of PaddleX 1.x or 2.x: weights of 2.x (model.pdparams) can be "
+        "used with a config.yaml beside them, which `segcore config show MODEL` begins, those of "
+        "1.x and exported graphs of either cannot"
     )
 
 

@@ -75,6 +75,26 @@ def test_a_folder_without_a_model_says_what_is_looked_for(colours, tmp_path):
         create_model(model_dir=tmp_path, device="cpu")
 
 
+def test_a_folder_of_an_earlier_paddlex_is_known(colours, tmp_path):
+    for name in ("model.yml", "model.pdmodel", "model.pdiparams"):
+        (tmp_path / name).write_text("Model: UNet\n")
+    with pytest.raises(RequestError, match=r"of PaddleX 1\.x or 2\.x"):
+        create_model(model_dir=tmp_path, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("", "is empty"), ("Global: {}\n", "has neither Deploy nor Preprocess")]
+)
+def test_a_description_that_is_none_is_told(colour_run, tmp_path, text, told):
+    export = shutil.copytree(colour_run / "best_model/inference", tmp_path / "inference")
+    (export / "MANIFEST.json").unlink()
+    (export / "inference.yml").write_text(text)
+    with pytest.raises(RequestError) as caught:
+        create_model(model_dir=export, device="cpu")
+    assert told in str(caught.value)
+    assert "train:" not in str(caught.value)
+
+
 def test_a_path_that_is_not_there_is_refused(colours, tmp_path):
     with pytest.raises(RequestError, match="no such file or folder"):
         create_model(model_dir=tmp_path / "nothing")

@@ -128,6 +128,19 @@ def test_damaged_weights_are_told(export):
         load(export)
 
 
+@pytest.mark.parametrize("end", [".json", ".pdmodel"])
+@pytest.mark.parametrize("content", [b"", b"\x80\x04pickled", b"<html>", None])
+def test_a_graph_of_another_kind_than_its_name_is_told(export, end, content):
+    program = find_export(export).program
+    graph = program.with_suffix(end)
+    if content is None:  # of the other kind
+        content = b"\n\x07" if end == ".json" else b'{"base_code": {}}'
+    program.rename(graph)
+    graph.write_bytes(content)
+    with pytest.raises(ExportError, match=r"is no (JSON|ProgramDesc)"):
+        load(export)
+
+
 def test_missing_weights_are_told_before_paddle_is_asked(export):
     (export / "inference.pdiparams").unlink()
     reason = PaddleInference().refusal(ModelSource(export_dir=export))
