@@ -144,6 +144,9 @@ class TrainableModel:
             raise RequestError(
                 f"save_interval_epochs={request.save_interval_epochs!r}: give 1 or more"
             )
+        for name in ("save_dir", "pretrain_weights", "resume_checkpoint"):
+            if getattr(request, name) == "":
+                raise RequestError(f"{name} is an empty text: was a variable not set?")
         if request.early_stop and request.eval_dataset is None:
             raise RequestError("early_stop=True needs an eval_dataset to measure on")
         catalogue = get_catalogue()

@@ -600,10 +600,12 @@ def test_measuring_names_a_size_that_is_none(colour_model, shapes, size):
         ({"lr_decay_power": []}, r"train\.schedule\.power"),
         ({"save_interval_epochs": "1"}, "save_interval_epochs='1'"),
         ({"num_epochs": 1.5}, r"train\.epochs"),
+        ({"save_dir": ""}, "save_dir is an empty text"),
+        ({"pretrain_weights": ""}, "pretrain_weights is an empty text"),
     ],
     ids=str,
 )
 def test_training_names_an_argument_of_a_wrong_kind(toys, data, tmp_path, given, named):
-    arguments = {"num_epochs": 1, "train_dataset": data[0], "pretrain_weights": None, **given}
+    arguments = {"num_epochs": 1, "train_dataset": data[0], "pretrain_weights": None}
     with pytest.raises(RequestError, match=named):
-        toy().train(save_dir=tmp_path / "run", **arguments)
+        toy().train(**{**arguments, "save_dir": tmp_path / "run", **given})
