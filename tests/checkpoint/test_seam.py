@@ -150,7 +150,14 @@ def writes_over(call: ast.Call) -> bool:
 
 @cache
 def calls_in(source: str) -> list[ast.Call]:
-    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    """List the calls, and with them the classes that others are made of."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            found.append(node)
+        elif isinstance(node, ast.ClassDef):
+            found += [ast.copy_location(ast.Call(base, [], []), base) for base in node.bases]
+    return found
 
 
 def find_calls(source: str, is_meant: Callable[[ast.Call], bool]) -> list[str]:
@@ -231,6 +238,7 @@ def test_the_scan_leaves_those_alone_who_ask(line):
         "cv2.imwrite(path, image)",
         "np.save(path, array)",
         "logging.FileHandler(path)",
+        "class Log(logging.FileHandler): ...",
         "path.mkdir(parents=True)",
         "os.makedirs(path)",
         "os.fdopen(descriptor, 'w')",
