@@ -22,7 +22,7 @@ from segcore.errors import DataError
 from segcore.filesystem import file_status
 from segcore.protocols import Dataset
 
-__all__ = ["content_digest"]
+__all__ = ["content_digest", "content_status"]
 
 _NOTES = "contents"
 _SETTLED_S = 3.0
@@ -50,6 +50,15 @@ def content_digest(
     if is_settled and _status_key(paths)[0] == key:
         write_note(_NOTES, key, _note(key, found))
     return found
+
+
+def content_status(dataset: Dataset) -> str | None:
+    """Return what a look at the files of `dataset` gives, by which a later look finds changes.
+
+    None where it does not name them. Raise DataError where one has gone.
+    """
+    listing = getattr(dataset, "content_files", None)
+    return None if listing is None else _status_key(listing())[0]
 
 
 def _note(key: str, sha256: str) -> dict[str, str]:

@@ -27,7 +27,7 @@ from segcore.config.render import render_config
 from segcore.config.schema import WeightsOrigin
 from segcore.config.seal import seal
 from segcore.data.check import require_sound, require_sound_samples
-from segcore.data.content import content_digest
+from segcore.data.content import content_digest, content_status
 from segcore.data.dataset import open_dataset
 from segcore.data.loader import Loader
 from segcore.data.sampler import Sampler
@@ -266,6 +266,7 @@ class _Run:
             self.task.metrics()  # a wrong one is better refused before any work
         provenance = Provenance(config, entry, datasets, choice, catalogue)
         progress = _progress("digesting data")
+        self.looks = {split: content_status(dataset) for split, dataset in datasets.items()}
         self.identity = run_identity(
             config,
             datasets={split: dataset.fingerprint() for split, dataset in datasets.items()},
@@ -313,10 +314,27 @@ class _Run:
             log.info("device %s, output %s", self.choice, self.folder.path)
             observers.started(self.config, self.folder.path)
             state = trainer.run()
+            self._tell_of_changed_data()
         with resumable():
             result = self._finish(state)
         observers.stopped(result)
         return result
+
+    def _tell_of_changed_data(self) -> None:
+        """Warn where the data are not those that the training began with."""
+        for split, dataset in self.datasets.items():
+            try:
+                is_same = content_status(dataset) == self.looks[split] or (
+                    content_digest(dataset) == self.identity["contents"][split]
+                )
+            except DataError:
+                is_same = False
+            if not is_same:
+                log.warning(
+                    "the images or labels of %s have changed while the training ran, so that "
+                    "nobody knows which it has seen: train again, and leave them alone meanwhile",
+                    split,
+                )
 
     @contextmanager
     def _loaders(self) -> Iterator[tuple[Loader, Loader | None]]:

@@ -1,11 +1,15 @@
 """The identity of a run: what counts as another training, and what an old run does not tell."""
 
 import copy
+import os
+import shutil
 
 import pytest
 
 from segcore.config.schema import Config
 from segcore.engine.identity import changes_scores, differences, run_identity, unknown_facts
+from segcore.engine.train import train
+from segcore.engine.trainer import Trainer
 
 
 def identity(config=None, **changed):
@@ -102,3 +106,26 @@ def test_options_that_were_not_given_are_a_difference():
 )
 def test_scores_are_compared_only_where_they_are_measured_alike(line, answer):
     assert changes_scores([line]) is answer
+
+
+@pytest.mark.parametrize("change", ["other", "gone", "touched", "none"])
+def test_data_that_change_while_a_training_runs_are_told(
+    configure, shapes, tmp_path, monkeypatch, caplog, change
+):
+    data = shutil.copytree(shapes, tmp_path / "data")
+    label = min((data / "annotations").iterdir())
+
+    def run(trainer):
+        state = whole_run(trainer)
+        if change == "other":
+            label.write_bytes(max((data / "annotations").iterdir()).read_bytes())
+        elif change == "gone":
+            label.unlink()
+        elif change == "touched":
+            os.utime(label)
+        return state
+
+    whole_run = Trainer.run
+    monkeypatch.setattr(Trainer, "run", run)
+    train(configure("train.iters=1", data=data), tmp_path / "run", device="cpu")
+    assert ("have changed while the training ran" in caplog.text) == (change in ("other", "gone"))
