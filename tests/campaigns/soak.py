@@ -44,6 +44,7 @@ SETTINGS = (
     *("train.save_interval=5", "train.ema_decay=0.9", "train.optimizer.clip_norm=5.0"),
     *("train.log_interval=1",),
 )
+OCCUPIED = "works in this run folder"
 SMALL_FILE_BYTES = 4096  # less than a checkpoint's files, so that one of them does not fit
 DISK_BYTES = 4 << 20  # a run takes a tenth of it
 CLONE_NEWNS, MS_PRIVATE, MS_REC, MNT_DETACH = 1 << 17, 1 << 18, 1 << 14, 2  # of <linux/>
@@ -124,6 +125,8 @@ class Soak:
             "impatience": {130}, "short files": {2, 4}, FULL_DISK: {2, 4},
             "second start": {143}, "none": set(),
         }[fault]  # fmt: skip
+        if fault == "second start" and OCCUPIED in said:
+            allowed = {2}  # the second start was the first to take the folder
         if child.returncode not in allowed | {0}:
             # before our first line it is Python that answers signals
             before = child.returncode in (-1, -2, -15) or "segcore" not in said
@@ -150,7 +153,7 @@ class Soak:
         second = self.start([*arguments, "--no-check"])
         _, said = second.communicate()
         still = first.poll() is None and holds.get("pid") == first.pid
-        if still and not (second.returncode == 2 and "works in this run folder" in said):
+        if still and not (second.returncode == 2 and OCCUPIED in said):
             self.faults.append(f"second start: {second.returncode}: {said[-400:]}")
 
     def train_undisturbed(self, steps: int, seed: int) -> dict[str, object]:
