@@ -341,6 +341,10 @@ def siblings(final: Path, files: Files = DISK) -> list[Path]:
         names = files.listdir(final.parent)
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # links in a circle, which Python has no class for
+            return []
+        raise
     # sorted, so that those called .new-... come first
     return [final.with_name(name) for name in names if replaced_by(name) == _label(final)]
 

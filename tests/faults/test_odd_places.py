@@ -14,6 +14,7 @@ from segcore.data.inspection.remedy import _copying
 from segcore.discovery.catalogue import get_catalogue
 from segcore.engine.train import train
 from segcore.errors import RequestError
+from segcore.inference.source import find_model
 from segcore.trainable import load_model
 from tests.campaigns.foreign_errors import make_data
 
@@ -91,3 +92,11 @@ def test_a_place_that_paddle_cannot_hold_is_told_before_any_work(colour_run, tmp
     export = shutil.copytree(colour_run / "best_model/inference", place / "export")
     with pytest.raises(RequestError, match=r"odd.udcff.*no UTF-8"):
         create_model(model_dir=export, device="cpu")
+
+
+@pytest.mark.parametrize("name", ["a", "a/x"])
+def test_links_in_a_circle_are_no_model(name, tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(RequestError, match="there is no such file or folder"):
+        find_model(tmp_path / name)
