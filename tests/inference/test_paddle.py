@@ -137,7 +137,8 @@ def test_a_graph_of_another_kind_than_its_name_is_told(export, end, content):
         content = b"\n\x07" if end == ".json" else b'{"base_code": {}}'
     program.rename(graph)
     graph.write_bytes(content)
-    with pytest.raises(ExportError, match=r"is no (JSON|ProgramDesc)"):
+    # Paddle before 3 reads no JSON at all
+    with pytest.raises(ExportError, match=r"is no (JSON|ProgramDesc)|cannot read .*\.json"):
         load(export)
 
 
