@@ -373,7 +373,7 @@ def _manifest():
 def read_note(data, folder):
     target = folder / "notes" / "a.bin"
     _put(folder, "notes/a.bin.part.json", data)
-    _Download("https://a.org/b", target, DownloadRules(), DISK)._read_note()
+    _Download("https://a.org/b", target, DownloadRules(), DISK, str)._read_note()
 
 
 CONVERTERS = {"cvat": CvatConverter, "supervisely": SuperviselyConverter, "voc": VocConverter}
