@@ -260,17 +260,18 @@ class _FailsOnce:
 
 
 def test_a_graph_that_is_built_again_is_the_same_one(colour_run, stripes, tmp_path, monkeypatch):
-    monkeypatch.chdir(colour_run.parent)
-    model = create_model(model_dir=colour_run.name, device="cpu", runtime="paddle")
+    run = shutil.copytree(colour_run, tmp_path / "run")
+    monkeypatch.chdir(tmp_path)
+    model = create_model(model_dir="run", device="cpu", runtime="paddle")
     (expected,) = model.predict(stripes)
     session = model.session.session
     session._has_run, session._predictor = False, _FailsOnce()
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(run)
     (result,) = model.predict(stripes)
     np.testing.assert_array_equal(result.label_map, expected.label_map)
 
     session._has_run, session._attempt, session._predictor = False, 0, _FailsOnce()
-    os.utime(colour_run / "best_model/inference/inference.pdiparams", ns=(1, 1))
+    os.utime(run / "best_model/inference/inference.pdiparams", ns=(1, 1))
     with pytest.raises(RequestError, match="no longer those that it was loaded from"):
         list(model.predict(stripes))
 

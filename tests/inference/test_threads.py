@@ -3,6 +3,7 @@
 import copy
 import os
 import pickle
+import shutil
 import sys
 import threading
 import warnings
@@ -54,9 +55,10 @@ def test_a_pickle_finds_its_model_from_another_folder(colour_run, tmp_path, monk
     assert all(all_of(pickle.loads(data), range(3)))
 
 
-def test_a_pickle_does_not_become_another_model_in_silence(colour_run):
-    data = pickle.dumps(create_model(model_dir=colour_run, device="cpu"))
-    weights = colour_run / "best_model/model.pdparams"
+def test_a_pickle_does_not_become_another_model_in_silence(colour_run, tmp_path):
+    run = shutil.copytree(colour_run, tmp_path / "run")
+    data = pickle.dumps(create_model(model_dir=run, device="cpu"))
+    weights = run / "best_model/model.pdparams"
     os.utime(weights, ns=(1, 1))
     with pytest.raises(RequestError, match="no longer those that it was loaded from"):
         pickle.loads(data)

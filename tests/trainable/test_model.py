@@ -521,12 +521,13 @@ def test_weights_for_another_number_of_classes_leave_the_head_anew(toys, trained
 
 
 def test_a_model_exports_what_it_holds_or_refuses(colour_run, tmp_path, monkeypatch):
-    monkeypatch.chdir(colour_run.parent)
-    model = load_model(colour_run.name, device="cpu")
+    run = shutil.copytree(colour_run, tmp_path / "elsewhere/run")
+    monkeypatch.chdir(run.parent)
+    model = load_model(run.name, device="cpu")
     monkeypatch.chdir(tmp_path)
     model.export("here")
     assert (tmp_path / "here/inference.yml").is_file()
-    os.utime(colour_run / "best_model/model.pdparams", ns=(1, 1))
+    os.utime(run / "best_model/model.pdparams", ns=(1, 1))
     with pytest.raises(RequestError, match="no longer those that it was loaded from"):
         model.export("there")
     assert not (tmp_path / "there").exists()
