@@ -98,7 +98,9 @@ def interrupt(bench: Bench, command: Command, signum: signal.Signals, delay_s: f
     return Ending(signum, child.returncode, seconds, *said, was_ours, orphans)
 
 
-def faults_of(bench: Bench, command: Command, ending: Ending) -> Iterator[str]:
+def faults_of(
+    bench: Bench, command: Command, ending: Ending, limit_s: float = LIMIT_S
+) -> Iterator[str]:
     """Say what is wrong with an ending, and with what it left."""
     if ending.code == 0:
         pass  # the work was done before
@@ -113,7 +115,7 @@ def faults_of(bench: Bench, command: Command, ending: Ending) -> Iterator[str]:
             yield f"does not say what stopped it: {ending.err[-300:]!r}"
         if sum(LINE.match(line) is not None for line in lines) > 1:
             yield f"says it twice: {ending.err[-300:]!r}"
-    if ending.seconds > LIMIT_S:
+    if ending.seconds > limit_s:
         yield f"took {ending.seconds:.1f} s"
     if "Traceback" in ending.err and not (command.script and ending.code == -signal.SIGINT):
         yield f"shows a trace: {ending.err[-300:]}"
@@ -161,6 +163,7 @@ def run_campaign(
     command: Command,
     count: int,
     rng: random.Random,
+    limit_s: float = LIMIT_S,
 ) -> tuple[Counter[str], float, list[str]]:
     """Send `count` signals to `command`; give how they ended, the slowest answer, the faults."""
     usual_s = _usual_seconds(bench, command)
@@ -175,7 +178,7 @@ def run_campaign(
             continue  # Python had not come to our first line
         slowest_s = max(slowest_s, ending.seconds)
         where = f"{command.name}, {ending.signum.name} after {delay_s:.2f} s"
-        faults += [f"{where}: {fault}" for fault in faults_of(bench, command, ending)]
+        faults += [f"{where}: {fault}" for fault in faults_of(bench, command, ending, limit_s)]
     return seen, slowest_s, faults
 
 
@@ -198,6 +201,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100, help="signals a command")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", help="names of commands, with commas")
+    parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds for an answer")
     options = parser.parse_args()
     commands = choose((*READERS, *COMMANDS), options.only)
     heed()
@@ -205,7 +209,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="segcore-signals-") as folder:
         bench = Bench(Path(folder) / "bench")
         for command in commands:
-            seen, seconds, faults = run_campaign(bench, command, options.count, rng)
+            seen, seconds, faults = run_campaign(bench, command, options.count, rng, options.limit)
             total, faulty = total + seen, faulty + len(faults)
             slowest_s = max(slowest_s, seconds)
             what = f"{command.name}: {dict(seen)}, answered within {seconds:.1f} s"
