@@ -64,6 +64,8 @@ def require_paddle() -> Any:
             '`pip install "segcore[cpu]"` (or "segcore[gpu]") installs what it needs'
         ) from error
     except (ImportError, OSError) as error:
+        if _is_interrupted(error):
+            raise KeyboardInterrupt from error
         hindrance = _hindrance(error)
         if hindrance is not None:
             raise hindrance from error
@@ -73,6 +75,15 @@ def require_paddle() -> Any:
         ) from error
     _keep_dynamic_mode()
     return paddle
+
+
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Say whether an import failed since somebody pressed Ctrl+C: modules in C++ hide that."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _hindrance(error: ImportError | OSError) -> SegcoreError | None:

@@ -48,6 +48,17 @@ def test_a_paddle_that_cannot_be_loaded_is_told_apart(monkeypatch, tmp_path):
         framework.require_paddle()
 
 
+def test_an_import_that_was_interrupted_is_no_broken_paddle(monkeypatch, tmp_path):
+    # as modules in C++ tell of it
+    (tmp_path / "paddle.py").write_text(
+        "raise ImportError('initialization failed') from KeyboardInterrupt()\n"
+    )
+    monkeypatch.delitem(sys.modules, "paddle", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        framework.require_paddle()
+
+
 @pytest.mark.parametrize(
     ("raised", "told"),
     [
