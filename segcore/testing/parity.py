@@ -13,7 +13,8 @@ Numbers are compared in double precision, in which every processor, library and 
 gives the same. What is left is the rounding of the reference, which was computed in float32. How
 far that can move each quantity is measured, not guessed: `Agreement.sensitivity` errs at random in
 weights and in the inputs of all layers as float32 does. `tolerances.json` in the folder of the
-reference holds ten times that for each quantity; `python -m tests.campaigns.sensitivity` writes it.
+reference holds ten times that for each quantity. To write it, run the tests once with
+`monkeypatch.setattr(Agreement, "check", Agreement.write_tolerances)`.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ INPUT_SIZES = {"a": (128, 256), "b": (97, 161)}
 TOLERANCES = "tolerances.json"
 """The file beside the references that holds, for each agreement, the tolerance of each quantity."""
 
-MARGIN = 10
+_MARGIN = 10
 """How many times the measured movement by rounding a distance may have."""
 
 _FLOAT32_ROUNDING = 2.0**-23
@@ -222,9 +223,27 @@ class Agreement:
         path = self.folder / TOLERANCES
         known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         if self.name not in known:
-            raise CheckFailed(f"{path} has no tolerances of {self.name!r}: measure them.")
+            raise CheckFailed(
+                f"{path} has no tolerances of {self.name!r}: measure them once with "
+                "Agreement.write_tolerances"
+            )
         tolerances: Mapping[str, float] = known[self.name]
         return tolerances
+
+    def write_tolerances(self, draws: int = 4) -> dict[str, float]:
+        """Measure the tolerance of each quantity and write it; return the distances like `check`.
+
+        For one process at a time: the file has the tolerances of all agreements of its folder.
+        """
+        path = self.folder / TOLERANCES
+        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        known[self.name] = {
+            name: float(f"{_MARGIN * moved:.2g}") for name, moved in self.sensitivity(draws).items()
+        }
+        text = json.dumps(dict(sorted(known.items())), indent=1)
+        path.write_text(text + "\n", encoding="utf-8")
+        with double_precision(self.network):
+            return relative_distances(self.compute(), self.expected)
 
     def compute(self) -> dict[str, np.ndarray]:
         """Compute the quantities with the network as it is."""

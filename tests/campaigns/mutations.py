@@ -18,7 +18,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import paddle
-import pytest
 from paddle import nn
 
 from segcore.errors import CheckFailed
@@ -29,7 +28,7 @@ from segcore.testing.parity import (
     kept_state,
     relative_distances,
 )
-from tests.campaigns.sensitivity import PARITY, add_selection
+from tests.campaigns.sensitivity import add_selection, run_parity
 
 Mutation = tuple[str, str, AbstractContextManager[None]]
 NORMS = (nn.BatchNorm2D, nn.BatchNorm1D, nn.BatchNorm, nn.LayerNorm, nn.GroupNorm)
@@ -181,13 +180,7 @@ def main() -> int:
     add_selection(parser)
     options = parser.parse_args()
     trying = Trying(options.layers)
-
-    def check(agreement: Agreement) -> dict[str, float]:
-        return trying.check(agreement)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Agreement, "check", check)
-        code = pytest.main([*PARITY, "-s", "-k", options.k, *options.paths])
+    code = run_parity(options, trying.check)
     total = sum(trying.tried.values())
     print(
         f"{total} mutations ({', '.join(f'{k} {n}' for k, n in sorted(trying.tried.items()))}): "

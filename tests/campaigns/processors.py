@@ -5,7 +5,7 @@
 Runs the tests marked `parity` with other numbers of threads, instruction sets and orders of
 summation, each in a process of its own; none may fail. What a setting changes can be seen in the
 last column: the digest of what a small network gives in float32. Where Paddle itself dies of a
-setting (MKL of 2018 has kernels that current processors of AMD do not run), it says so.
+setting (kernels of the MKL in its wheels that processors of AMD do not run), it says so.
 """
 
 from __future__ import annotations

@@ -11,20 +11,12 @@ reference itself takes: above 1, rounding does not explain how far it is.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections import defaultdict
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from segcore.testing.parity import (
-    MARGIN,
-    TOLERANCES,
-    Agreement,
-    double_precision,
-    relative_distances,
-)
+from segcore.testing.parity import Agreement
 
 PARITY = ("-q", "--no-header", "--tb=short", "-m", "parity", "-p", "no:cacheprovider")
 PLACES = ("plugins", "tests/testing")
@@ -36,39 +28,15 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*", default=list(PLACES))
 
 
-class Measuring:
-    """What `Agreement.check` is replaced by."""
+def run_parity(options: argparse.Namespace, check: Callable[[Agreement], dict[str, float]]) -> int:
+    """Run the chosen tests with `check` for `Agreement.check`; return what pytest ends with."""
 
-    def __init__(self, draws: int) -> None:
-        self.draws = draws
-        self.found: dict[Path, dict[str, dict[str, float]]] = defaultdict(dict)
-        self.beyond: list[str] = []
+    def checked(agreement: Agreement) -> dict[str, float]:
+        return check(agreement)
 
-    def check(self, agreement: Agreement) -> dict[str, float]:
-        """Measure the tolerances of an agreement, and keep them."""
-        tolerances = {
-            name: float(f"{MARGIN * moved:.2g}")
-            for name, moved in agreement.sensitivity(self.draws).items()
-        }
-        with double_precision(agreement.network):
-            distances = relative_distances(agreement.compute(), agreement.expected)
-        self.found[agreement.folder / TOLERANCES][agreement.name] = tolerances
-        shares = {
-            name: distance / tolerances[name] if distance else 0.0
-            for name, distance in distances.items()
-        }
-        worst = max(shares, key=shares.__getitem__)
-        print(f"\n{agreement.name}: {worst} takes {shares[worst]:.2f} of {tolerances[worst]:.1e}")
-        if shares[worst] > 1:
-            self.beyond.append(agreement.name)
-        return distances
-
-    def write(self) -> None:
-        """Write what was measured into the files beside the references, in order of names."""
-        for path, measured in self.found.items():
-            known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            text = json.dumps(dict(sorted({**known, **measured}.items())), indent=1)
-            path.write_text(text + "\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Agreement, "check", checked)
+        return int(pytest.main([*PARITY, "-s", "-k", options.k, *options.paths]))
 
 
 def main() -> int:
@@ -76,20 +44,29 @@ def main() -> int:
     parser.add_argument("--draws", type=int, default=4)
     add_selection(parser)
     options = parser.parse_args()
-    measuring = Measuring(options.draws)
+    measured: list[str] = []
+    beyond: list[str] = []
 
-    def check(agreement: Agreement) -> dict[str, float]:
-        return measuring.check(agreement)
+    def measure(agreement: Agreement) -> dict[str, float]:
+        distances = agreement.write_tolerances(options.draws)
+        tolerances = agreement.tolerances()
+        shares = {
+            name: distance / tolerances[name] if distance else 0.0
+            for name, distance in distances.items()
+        }
+        worst = max(shares, key=shares.__getitem__)
+        print(f"\n{agreement.name}: {worst} takes {shares[worst]:.2f} of {tolerances[worst]:.1e}")
+        measured.append(agreement.name)
+        if shares[worst] > 1:
+            beyond.append(agreement.name)
+        return distances
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Agreement, "check", check)
-        code = pytest.main([*PARITY, "-s", "-k", options.k, *options.paths])
-    measuring.write()
+    code = run_parity(options, measure)
     print(
-        f"{sum(map(len, measuring.found.values()))} agreements measured; the reference is beyond "
-        f"tolerance in {len(measuring.beyond)}: {', '.join(measuring.beyond) or 'none'}"
+        f"{len(measured)} agreements measured; the reference is beyond tolerance in "
+        f"{len(beyond)}: {', '.join(beyond) or 'none'}"
     )
-    return int(code != 0 or bool(measuring.beyond))
+    return int(code != 0 or bool(beyond))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from segcore.checkpoint.process import birth
 from tests.campaigns.commands import COMMANDS, READERS, Bench, Command, choose
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -91,9 +92,9 @@ def interrupt(bench: Bench, command: Command, signum: signal.Signals, delay_s: f
         child.wait()
     seconds = time.monotonic() - begun
     deadline = time.monotonic() + LIMIT_S
-    while any(map(_is_alive, children)) and time.monotonic() < deadline:
+    while any(map(birth, children)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    orphans = tuple(filter(_is_alive, children))
+    orphans = tuple(filter(birth, children))
     said = out.read_text(), err.read_text()
     return Ending(signum, child.returncode, seconds, *said, was_ours, orphans)
 
@@ -140,12 +141,6 @@ def _children(pid: int) -> list[int]:
     with contextlib.suppress(OSError):
         return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
     return []
-
-
-def _is_alive(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    return False
 
 
 def _answers(pid: int, signum: signal.Signals) -> bool:

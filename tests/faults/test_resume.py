@@ -10,10 +10,10 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
+from segcore.checkpoint.process import birth
 from segcore.engine.train import train
 from segcore.errors import (
     CheckpointError,
@@ -325,9 +325,9 @@ def test_no_worker_outlives_a_training_that_was_stopped(toy_site, shapes, tmp_pa
     assert child.returncode == 143
     assert children
     deadline = time.monotonic() + 60  # they notice by themselves that nobody is there any more
-    while any(map(is_alive, children)) and time.monotonic() < deadline:
+    while any(map(birth, children)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    assert not [pid for pid in children if is_alive(pid)]
+    assert not list(filter(birth, children))
 
 
 def workers_of(pid):
@@ -335,12 +335,3 @@ def workers_of(pid):
         ["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False
     )
     return [int(text) for text in found.stdout.split()]
-
-
-def is_alive(pid):
-    """Say whether a process runs; one that has ended may wait long for being asked how."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"

@@ -116,8 +116,22 @@ def test_a_network_that_errs_in_float32_alone_is_noticed(reference):
 
 def test_where_no_tolerances_were_measured_nothing_passes(reference, tmp_path):
     (tmp_path / "tolerances.json").write_text("{}")
-    with pytest.raises(CheckFailed, match="no tolerances of 'Net: logits'"):
+    with pytest.raises(CheckFailed, match=r"no tolerances of 'Net: logits'.*write_tolerances"):
         check_outputs(Network(), reference)
+
+
+def test_measured_tolerances_let_the_same_network_pass_and_no_other(
+    reference, tmp_path, monkeypatch
+):
+    (tmp_path / "tolerances.json").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Agreement, "check", Agreement.write_tolerances)
+        check_outputs(Network(), reference)
+        check_training(Network(), reference, "case", mean_loss)
+    check_outputs(Network(), reference)
+    check_training(Network(), reference, "case", mean_loss)
+    with pytest.raises(CheckFailed, match="a_logits is off by"):
+        check_outputs(Network(epsilon=1e-3), reference)
 
 
 def test_double_precision_gives_everything_back(reference):
