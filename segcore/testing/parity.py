@@ -32,6 +32,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from segcore.checkpoint.files import write_atomic
 from segcore.errors import CheckFailed
 
 __all__ = [
@@ -241,7 +242,7 @@ class Agreement:
             name: float(f"{_MARGIN * moved:.2g}") for name, moved in self.sensitivity(draws).items()
         }
         text = json.dumps(dict(sorted(known.items())), indent=1)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_atomic(path, (text + "\n").encode())
         with double_precision(self.network):
             return relative_distances(self.compute(), self.expected)
 
