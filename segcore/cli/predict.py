@@ -146,6 +146,7 @@ def _predict_to(
     from tqdm import tqdm
 
     from segcore.checkpoint.files import prepare_output
+    from segcore.checkpoint.lock import folder_lock
     from segcore.checkpoint.ownership import Guard, is_unknown
     from segcore.checkpoint.web import is_url
     from segcore.inference.inputs import expand_inputs
@@ -171,8 +172,9 @@ def _predict_to(
     # disable=None keeps quiet where there is no terminal
     with tqdm(total=len(images), unit="image", delay=_BAR_DELAY_S, disable=None) as bar:
         for result in predictor.predict(images, on_bad_image=note):
-            result.save_to_img(output, force=force)
-            result.save_to_json(output, force=force)
+            with folder_lock(output):  # the picture and the text are of one command
+                result.save_to_img(output, force=force)
+                result.save_to_json(output, force=force)
             results.append(result.json)
             bar.update()
     for name, content in task.folder_files(results, ids).items():

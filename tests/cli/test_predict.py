@@ -1,6 +1,8 @@
 """`segcore predict` and `segcore export`, as users call them."""
 
+import fcntl
 import json
+import os
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import pytest
 from PIL import Image
 
 from segcore.cli.main import run
+from segcore.tasks.result import Result
 
 
 @pytest.fixture
@@ -48,6 +51,25 @@ def test_each_image_gets_its_three_files(colour_run, images, tmp_path, capsys):
     with Image.open(output / "green_overlay.jpg") as overlay:
         assert overlay.size == (30, 20)
     assert "2 results" in capsys.readouterr().out
+
+
+def test_the_files_of_an_image_are_of_one_command(colour_run, images, tmp_path, monkeypatch):
+    output, save, could_enter = tmp_path / "out", Result.save_to_json, []
+
+    def save_after_another_tried(result, *arguments, **options):
+        other = os.open(output, os.O_RDONLY)
+        try:
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            could_enter.append(True)
+        except BlockingIOError:
+            could_enter.append(False)
+        finally:
+            os.close(other)
+        return save(result, *arguments, **options)
+
+    monkeypatch.setattr(Result, "save_to_json", save_after_another_tried)
+    assert predict(colour_run, images, "--output", output) == 0
+    assert could_enter == [False, False]
 
 
 def test_stdout_is_only_json_when_asked(colour_run, images, tmp_path, capsys):
