@@ -110,8 +110,20 @@ class CheckpointStore:
                 self._set_aside(final, parts)
                 install_folder(folder, final, self._files)
             self._parent = self._confirm(final).digest
-            self._retire(step)
+            self.retire(step)
         return final
+
+    def retire(self, step: int) -> None:
+        """Remove all but the newest `keep` checkpoints up to that of `step`, which is sound.
+
+        Newer ones were rejected at resume; they are never counted on. Raises StorageError.
+        """
+        with storage_errors(self._folder):
+            complete = [s for s in self._candidates() if self._flaw(self._place(s), s) is None]
+            for old in [s for s in complete if s <= step][: -self.keep]:
+                trash = self._folder / temporary_name(f"step-{old}", "trash")
+                self._files.replace(self._step_folder(old), trash)
+                self._files.remove_tree(trash)
 
     def promote(
         self,
@@ -362,14 +374,6 @@ class CheckpointStore:
         except CheckpointError as error:
             raise StorageError(f"{error}, right after it was written. Mend the disk.") from error
         return manifest
-
-    def _retire(self, step: int) -> None:
-        complete = [s for s in self._candidates() if self._flaw(self._place(s), s) is None]
-        # Newer ones than the one just saved were rejected at resume; they are never counted on.
-        for old in [s for s in complete if s <= step][: -self.keep]:
-            trash = self._folder / temporary_name(f"step-{old}", "trash")
-            self._files.replace(self._step_folder(old), trash)
-            self._files.remove_tree(trash)
 
 
 def read_run_id(run_dir: Path, files: Files = DISK) -> str | None:

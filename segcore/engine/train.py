@@ -403,6 +403,7 @@ class _Run:
         self.store.recover()
         self._keep_run_id()
         state = trainer.state
+        self.store.retire(state.step)  # who was killed just after a checkpoint did not
         if stopped.is_history_whole:
             trainer.history.cut(state.history_bytes)
         else:

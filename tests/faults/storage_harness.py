@@ -46,7 +46,7 @@ class InPlaceStore(CheckpointStore):
         self._files.remove_tree(final)
         self._files.mkdir(final)
         self._build(final, step, parts, info)
-        self._retire(step)
+        self.retire(step)
         return final
 
 

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from segcore.checkpoint.process import birth
+from segcore.checkpoint.store import CheckpointStore
 from segcore.engine.train import train
 from segcore.errors import (
     CheckpointError,
@@ -211,8 +212,6 @@ def test_a_full_disk_ends_the_run_with_code_4_and_keeps_what_was_saved(toy_site,
         )
         assert end.returncode == 4, end.stderr
         assert "MiB free" in end.stderr
-        from segcore.checkpoint.store import CheckpointStore
-
         assert CheckpointStore(room / "run").load().step > 0
     finally:
         subprocess.run(["umount", str(room)], check=True)
@@ -236,6 +235,19 @@ def test_the_older_checkpoint_is_taken_when_the_newest_is_damaged(
     train(configure(*FULL), tmp_path / "run", device="cpu", resume=True)
     assert any("damaged" in line for line in caplog.messages)
     assert digests(tmp_path / "run") == straight
+
+
+def test_checkpoints_that_a_killed_training_had_no_time_to_retire_go_at_resume(
+    configure, monkeypatch, tmp_path
+):
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointStore, "retire", lambda *_: None)
+        train(configure(*FULL), run, device="cpu")
+    steps = CheckpointStore(run).steps()
+    assert len(steps) > 2
+    train(configure(*FULL), run, device="cpu", resume=True)
+    assert CheckpointStore(run).steps() == steps[-2:]
 
 
 def test_a_bad_sample_is_named_with_its_line(configure, tmp_path, shapes):
