@@ -153,11 +153,18 @@ class _Watched(io.FileIO):
     """
 
     def write(self, data: Buffer) -> int | None:  # type: ignore[override]
+        left = memoryview(data).cast("B")
+        total = left.nbytes
         try:
-            return super().write(data)
+            while left:  # where Python buffers nothing, nobody else writes what is left
+                written = super().write(left)
+                if written is None:
+                    return (total - left.nbytes) or None
+                left = left[written:]
+            return total
         except OSError as error:
             if self.fileno() == 2:
-                return memoryview(data).nbytes
+                return total
             if error.errno == errno.EPIPE:
                 raise
             raise StorageError(
@@ -172,9 +179,10 @@ def _watch_streams() -> None:
         stream = getattr(sys, name)
         if not isinstance(stream, io.TextIOWrapper):
             continue
-        watched = io.BufferedWriter(_Watched(stream.fileno(), "wb", closefd=False))
+        watched = _Watched(stream.fileno(), "wb", closefd=False)
+        is_raw = isinstance(stream.buffer, io.RawIOBase)  # by PYTHONUNBUFFERED or `python -u`
         again = io.TextIOWrapper(
-            watched,
+            watched if is_raw else io.BufferedWriter(watched),
             encoding=stream.encoding,
             errors=stream.errors,
             line_buffering=stream.line_buffering,

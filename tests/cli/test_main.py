@@ -167,6 +167,31 @@ def test_closed_streams_are_no_error(site, closed):
     assert (answer.returncode, answer.stderr) == (0, b"")
 
 
+WRITES = """
+import os, sys
+from segcore.cli.main import _watch_streams
+_watch_streams()
+sys.stdout.write("half a line")
+sys.stderr.write("a line\\n")
+arrived = os.fstat(1).st_size, os.fstat(2).st_size
+sys.stdout.write("x" * 2**20)
+os._exit(arrived != (len("half a line") * (bool(sys.argv[1:])), len("a line\\n")))
+"""
+
+
+@pytest.mark.parametrize("unbuffered", [[], ["-u"]])
+def test_what_is_said_is_written_when_python_would_write_it(tmp_path, unbuffered):
+    with (tmp_path / "out").open("wb") as out, (tmp_path / "err").open("wb") as err:
+        answer = subprocess.run(
+            [sys.executable, *unbuffered, "-c", WRITES, *unbuffered],
+            stdout=out,
+            stderr=err,
+            env={**os.environ, "PYTHONUNBUFFERED": ""},
+            check=False,
+        )
+    assert answer.returncode == 0
+
+
 FULL = [
     ("models --all --json", ">/dev/full", 4),
     ("plugins list", ">/dev/full", 4),
@@ -180,11 +205,12 @@ FULL = [
 @pytest.mark.parametrize(
     ("command", "full", "code"), FULL, ids=map(" ".join, (f[:2] for f in FULL))
 )
-def test_a_stream_on_a_full_disk_is_no_defect(site, command, full, code):
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_stream_on_a_full_disk_is_no_defect(site, command, full, code, unbuffered):
     answer = subprocess.run(
         ["sh", "-c", f'"$0" -m segcore {command} {full}', sys.executable],
         capture_output=True,
-        env=site.environment(),
+        env={**site.environment(), "PYTHONUNBUFFERED": unbuffered},
         check=False,
     )
     assert answer.returncode == code, answer.stderr
