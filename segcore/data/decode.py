@@ -3,8 +3,8 @@
 The header decides first (`segcore.data.header`): format, size limit, depth, frames, completeness.
 PNG, TIFF and NPY files are read as stored (`segcore.data.samples`) and made pictures here; ordinary
 JPEG comes from OpenCV, which is 1.2 to 3 times as fast as Pillow and gives the same values, and
-everything else from Pillow. OpenCV pads truncated JPEG files in silence, so their completeness is
-checked here.
+everything else from Pillow. OpenCV pads truncated JPEG files in silence, also those that have their
+end mark again, so their completeness is checked here.
 
 Grey and RGB are what images are brought to; alpha is dropped, and the colours stay as stored. Any
 other number of channels is never made up: the file must hold exactly as many, alpha included, as
@@ -37,6 +37,7 @@ _SUFFIXES = {
 # One MCU is at most 16 rows; a decoder that waits for more bytes holds back one row of them,
 # and the row before it while it upsamples the colours.
 _TAIL_ROWS = 32
+_MISSING = 128  # what libjpeg fills up with where the data ends before the picture does
 _PREVIEW_SIDE = 256  # smaller images are decoded whole
 _CONVERTED = (1, 3)  # channels that images are brought to, whatever they have; others must be there
 _MAX_BYTES_A_PIXEL = 8  # on average over data.max_pixels: RGBA of 16 bits
@@ -115,7 +116,9 @@ def preview_image(
     # JPEG gives an eighth of each side for a third of the work
     flags = cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION
     reduced = Header("JPEG", -(-header.width // 8), -(-header.height // 8))
-    grey = orient(_imdecode(data, flags, reduced, source), header.orientation)
+    grey = _imdecode(data, flags, reduced, source)
+    _check_end(grey, data, header, source)
+    grey = orient(grey, header.orientation)
     height, width = header.height, header.width
     if header.orientation >= 5:  # a quarter turn
         height, width = width, height
@@ -307,6 +310,8 @@ def _decode_jpeg(
     is_grey = header.layout == "grey"
     flags = cv2.IMREAD_GRAYSCALE if is_grey else cv2.IMREAD_COLOR
     image = _imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION, header, source)
+    if header.is_complete:
+        _check_end(image, data, header, source)
     if not is_grey:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return image, codes
@@ -329,6 +334,22 @@ def _imdecode(data: bytes, flags: int, header: Header, source: str) -> np.ndarra
             kind="damaged",
         )
     return image
+
+
+def _check_end(image: np.ndarray, data: bytes, header: Header, source: str) -> None:
+    """Raise ImageError where rows are missing although the end mark of the file is there.
+
+    The last pixel says whether to look closer: there is reason to in few files that are whole.
+    """
+    if header.is_progressive or (image[-1, -1] != _MISSING).any():
+        return
+    rows = _count_rows(data[: data.rfind(b"\xff\xd9")])
+    if header.height - rows > _TAIL_ROWS:
+        raise ImageError(
+            f"{source}: damaged, its data ends after {rows} of {header.height} rows. Restore the "
+            "file.",
+            kind="truncated",
+        )
 
 
 def _count_rows(data: bytes) -> int:

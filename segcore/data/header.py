@@ -12,7 +12,7 @@ from typing import Literal
 
 from segcore.data.directory import read_orientation
 from segcore.data.jpeg import read_jpeg_header
-from segcore.data.npy import NPY_SIGNATURE, read_npy_header
+from segcore.data.npy import NPY_SIGNATURE, NotImageError, read_npy_header
 from segcore.data.png import read_png_header
 from segcore.data.tiff import (
     CMYK,
@@ -56,7 +56,7 @@ class Header:
     last one where that is `alpha`. `is_inverted` says that 0 is white. `palette` holds three bytes
     a colour, `transparency` the tRNS chunk of a PNG. `is_complete` is False when the file ends
     before the picture does, as far as the container tells; `unreadable` names what is in the file
-    that no reader here can read.
+    that no reader here can read. `is_progressive` says that the rows do not come one after another.
     """
 
     format: str
@@ -77,6 +77,7 @@ class Header:
     palette: bytes = b""
     transparency: bytes = b""
     unreadable: str = ""
+    is_progressive: bool = False
 
     @property
     def has_alpha(self) -> bool:
@@ -108,6 +109,10 @@ def read_header(data: bytes, source: str) -> Header:
         )
     try:
         header = _READERS[name](data)
+    except NotImageError as error:
+        raise ImageError(
+            f"{source}: an NPY file with {error}. Save it as an image.", kind="not-image"
+        ) from error
     except (struct.error, IndexError) as error:
         raise ImageError(
             f"{source}: the {name} header is cut off or damaged. Restore the file.", kind="damaged"
@@ -142,6 +147,7 @@ def _read_jpeg(data: bytes) -> Header:
         orientation=jpeg.orientation,
         is_complete=jpeg.is_complete,
         unreadable="" if jpeg.bits == 8 else f"samples of {jpeg.bits} bits",
+        is_progressive=jpeg.is_progressive,
     )
 
 

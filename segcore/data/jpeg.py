@@ -12,7 +12,10 @@ __all__ = ["JpegHeader", "read_jpeg_header"]
 
 @dataclass(frozen=True)
 class JpegHeader:
-    """The facts of the frame. `is_baseline` leaves lossless and arithmetic frames out."""
+    """The facts of the frame. `is_baseline` leaves lossless and arithmetic frames out.
+
+    A progressive one comes in several scans of the whole picture.
+    """
 
     width: int
     height: int
@@ -21,6 +24,7 @@ class JpegHeader:
     is_baseline: bool
     orientation: int = 1
     is_complete: bool = True
+    is_progressive: bool = False
 
 
 def read_jpeg_header(data: bytes) -> JpegHeader:
@@ -38,7 +42,14 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
         (length,) = struct.unpack_from(">H", data, position + 2)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             bits, height, width, channels = struct.unpack_from(">BHHB", data, position + 4)
-            frame = JpegHeader(width, height, bits, channels, is_baseline=marker <= 0xC2)
+            frame = JpegHeader(
+                width,
+                height,
+                bits,
+                channels,
+                is_baseline=marker <= 0xC2,
+                is_progressive=marker == 0xC2,
+            )
         elif marker == 0xE1 and data[position + 4 : position + 10] == b"Exif\0\0":
             orientation = read_orientation(data[position + 10 : position + 2 + length])
         position += 2 + length

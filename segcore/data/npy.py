@@ -7,6 +7,7 @@ file is executed and no size in it is believed before it is compared with the fi
 from __future__ import annotations
 
 import ast
+import re
 import struct
 from dataclasses import dataclass
 from math import prod
@@ -15,11 +16,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["NPY_SIGNATURE", "NpyHeader", "decode_npy", "read_npy_header"]
+__all__ = ["NPY_SIGNATURE", "NotImageError", "NpyHeader", "decode_npy", "read_npy_header"]
 
 NPY_SIGNATURE = b"\x93NUMPY"
 _MAX_HEADER = 4096  # NumPy writes some 120 bytes; bounds what is parsed of a hostile file
-_KINDS = {"u": "unsigned", "i": "signed", "f": "float"}
+_NUMBER = re.compile(r"[<>|=](?:[ui][1248]|f[248])\Z")
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,15 @@ class NpyHeader:
         return self.offset + prod(self.shape) * self.itemsize
 
 
+class NotImageError(ValueError):
+    """A sound `.npy` file whose values are no image; the message says what they are."""
+
+
 def read_npy_header(data: bytes) -> NpyHeader:
-    """Read the header of a `.npy` file of numbers. Raises struct.error where it is none."""
+    """Read the header of a `.npy` file of numbers.
+
+    Raises struct.error where it is none, and NotImageError where it is of something else.
+    """
     major = data[6]
     form = "<H" if major == 1 else "<I"
     (length,) = struct.unpack_from(form, data, 8)
@@ -63,13 +71,14 @@ def read_npy_header(data: bytes) -> NpyHeader:
         shape, descr, order = fields["shape"], fields["descr"], fields["fortran_order"]
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError) as error:
         raise struct.error("no literal of the three fields") from error
-    is_shape = isinstance(shape, tuple) and all(type(n) is int and n > 0 for n in shape)
-    if not is_shape or len(shape) not in (2, 3):
-        raise struct.error("no image (H, W) or (H, W, C)")
-    if not isinstance(descr, str) or len(descr) < 3 or descr[1] not in _KINDS:
-        raise struct.error("values that are no numbers")
-    if descr[0] not in "<>|=" or descr[2:] not in ("1", "2", "4", "8"):
-        raise struct.error("numbers of an unknown size")
+    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape):
+        raise struct.error("no shape")
+    if not isinstance(descr, str | list):
+        raise struct.error("no type of values")
+    if len(shape) not in (2, 3) or 0 in shape:
+        raise NotImageError(f"an array of shape {shape!r:.100} instead of (H, W) or (H, W, C)")
+    if not (isinstance(descr, str) and _NUMBER.match(descr)):
+        raise NotImageError(f"values of type {descr!r:.100} instead of integers or floats")
     return NpyHeader(shape, descr, bool(order), offset)
 
 

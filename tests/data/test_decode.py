@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from segcore.config.schema import DataConfig
-from segcore.data.decode import decode_image, orient
+from segcore.data.decode import decode_image, orient, preview_image
 from segcore.data.header import read_header
 from segcore.data.label import decode_label
 from segcore.data.tally import WARNINGS, Tally
@@ -85,6 +85,33 @@ def test_an_end_mark_inside_a_thumbnail_does_not_complete_a_jpeg():
     data = encode(picture(), "JPEG", exif=exif)
     with pytest.raises(ImageError, match="truncated"):
         decode_image(data[: len(data) * 9 // 10], "a.jpg")
+
+
+def without_end_of_data(data, share):
+    """Cut the data of a JPEG, and leave the mark of its end."""
+    start = data.index(b"\xff\xda")
+    start += 2 + int.from_bytes(data[start + 2 : start + 4], "big")
+    return data[: start + int((len(data) - 2 - start) * share)] + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("share", [0, 0.4, 0.8])
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("read", [decode_image, preview_image])
+def test_an_end_mark_after_half_of_the_data_does_not_complete_a_jpeg(share, options, read):
+    data = without_end_of_data(encode(picture(300, 320), "JPEG", **options), share)
+    with pytest.raises(ImageError, match=r"data ends after \d+ of 300 rows"):
+        read(data, "a.jpg")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_rows": 1}])
+@pytest.mark.parametrize("grey", [slice(-40, None), slice(None)])
+def test_a_jpeg_that_is_as_grey_as_missing_data_is_read(mode, options, grey):
+    image = picture(300, 320)
+    image[grey] = 128
+    data = encode(Image.fromarray(image).convert(mode), "JPEG", **options)
+    assert (decode_image(data, "a.jpg")[0][-1] == 128).all()
+    assert preview_image(data, "a.jpg")[1] == (300, 320)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
