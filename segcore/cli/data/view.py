@@ -115,9 +115,9 @@ def view_command(
     sheet_kind = cast('Literal["jpg", "png"]', kind)
     check_sheets(output, limit, layout, sheet_kind, guard)
     prepare_report(report, guard)
-    predict = None
+    predict, known = None, tuple[str, ...]()
     if run is not None:
-        predict, num_classes = _load_model(run, device)
+        predict, known, num_classes = _load_model(run, device)
         config = config.model_copy(update={"num_classes": config.num_classes or num_classes})
 
     from segcore.data.report.page import write_report
@@ -129,6 +129,7 @@ def view_command(
         limit=limit,
         class_name=class_name,
         predict=predict,
+        known_classes=known,
         config=config,
         splits=splits or None,
         workers=workers,
@@ -141,8 +142,8 @@ def view_command(
     _say(view, sheets, report, as_json=as_json)
 
 
-def _load_model(run: Path, device: str) -> tuple[Predict, int | None]:
-    """Load the model of `run`, which must give class maps; give the number of classes, too."""
+def _load_model(run: Path, device: str) -> tuple[Predict, tuple[str, ...], int | None]:
+    """Load the model of `run`, which must give class maps; name and count its classes, too."""
     from segcore.errors import RequestError
     from segcore.inference.create import create_model
 
@@ -155,7 +156,7 @@ def _load_model(run: Path, device: str) -> tuple[Predict, int | None]:
             raise RequestError(f"{run}: gives no class maps, which --run compares with labels")
         return labels
 
-    return predict, model.config.data.num_classes
+    return predict, model.task.class_names, model.config.data.num_classes
 
 
 def _say(view: View, sheets: list[Path], report: Path | None, *, as_json: bool) -> None:
@@ -184,5 +185,7 @@ def _say(view: View, sheets: list[Path], report: Path | None, *, as_json: bool) 
         click.echo(printable(f"{len(shown)} of {view.stats.total.images} samples: {names}"))
         if report is not None:
             click.echo(printable(f"report: {report}"))
+    if view.warning is not None:
+        say(view.warning)
     for line in view.stats.problems:
         say(f"not shown: {line}")

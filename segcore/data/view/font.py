@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from functools import cached_property
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 
 from segcore.data.paths import printable
 from segcore.errors import RequestError
+from segcore.filesystem import read_regular
 
 __all__ = ["Font"]
 
 _ELLIPSIS = "..."
+_MOST_BYTES = 2**28  # fonts of all the world's writing have 30 MB
 _MISSING = "\uffff"  # a character that no font has
 
 
@@ -35,10 +38,11 @@ class Font:
                 self.face = ImageFont.load_default()
             return
         try:
-            self.face = ImageFont.truetype(str(path), size)
+            self.face = ImageFont.truetype(io.BytesIO(read_regular(path, _MOST_BYTES)), size)
         except OSError as error:
             raise RequestError(
-                f"{path}: cannot be used as a font ({error}). Name a .ttf, .otf or .ttc file."
+                f"{path}: cannot be used as a font ({error.strerror or error}). Name a .ttf, .otf "
+                "or .ttc file."
             ) from error
 
     @property

@@ -11,10 +11,12 @@ from typing import TypeAlias
 import numpy as np
 
 from segcore.config.schema import DataConfig
+from segcore.data.class_names import compare_class_names
 from segcore.data.classmap import class_map_of, void_value
 from segcore.data.dataset import open_splits
 from segcore.data.finding import Finding
 from segcore.data.palette import class_palette, voc_palette
+from segcore.data.paths import printable
 from segcore.data.pool import map_in_threads
 from segcore.data.reader import load_sample
 from segcore.data.report.record import Picture, Report
@@ -43,7 +45,7 @@ class View:
     """A dataset as it is shown: the numbers, and the chosen samples in order.
 
     `scores` are what the order follows, one a picture; `order` says what it is. `palette` is
-    (classes, 3) uint8.
+    (classes, 3) uint8. `warning` says which classes the model knows by other names, if any.
     """
 
     stats: DatasetStats
@@ -51,6 +53,7 @@ class View:
     pictures: tuple[Picture, ...]
     scores: tuple[float, ...]
     order: str = _ODDEST
+    warning: str | None = None
 
     @property
     def void(self) -> str:
@@ -79,6 +82,7 @@ def look_at(
     limit: int = 24,
     class_name: str | None = None,
     predict: Predict | None = None,
+    known_classes: Sequence[str] = (),
     config: DataConfig | None = None,
     splits: Sequence[str] | None = None,
     workers: int | None = None,
@@ -88,13 +92,15 @@ def look_at(
     """Read the dataset at `path` once, and show its `limit` oddest samples. Since 0.1.
 
     With `predict`, the samples that it gets most wrong are shown instead, which takes a prediction
-    for every sample. With `class_name`, only samples that have the class are looked at. `side` is
-    the size of pictures in pixels. The rest is as in `segcore.data.dataset_stats`. Raises
-    RequestError for an unknown class, and DataError where the dataset cannot be opened.
+    for every sample; `known_classes` are the names of its classes. With `class_name`, only samples
+    that have the class are looked at. `side` is the size of pictures in pixels. The rest is as in
+    `segcore.data.dataset_stats`. Raises RequestError for an unknown class, and DataError where the
+    dataset cannot be opened, or has the classes of the model in another order.
     """
     config = config or DataConfig()
     datasets = open_splits(Path(path), config, splits)
     names = next(iter(datasets.values())).class_names
+    warning = compare_class_names(known_classes, names, printable(path))
     wanted = None if class_name is None else find_class(class_name, names)
     facts = FactTable()
     stats = survey(
@@ -117,6 +123,7 @@ def look_at(
         pictures=tuple(picture for _, picture in chosen),
         scores=tuple(round(score, 4) for score, _ in chosen),
         order=_ODDEST if predict is None else _WORST,
+        warning=warning,
     )
 
 

@@ -1,6 +1,8 @@
 """`segcore data view`, and reports from the command line."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from shutil import copytree
@@ -9,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from segcore.cli.data import data_command
+from segcore.cli.main import run as segcore
 
 
 def run(*arguments, fails=False):
@@ -63,6 +66,30 @@ def test_a_trained_model_shows_where_it_is_wrong(colour_run, shapes, tmp_path):
 def test_a_model_of_other_classes_is_refused(colour_run, shapes, tmp_path):
     result = run("view", shapes, "--run", colour_run, "--output", tmp_path, fails=True)
     assert "names 5 classes, but data.num_classes is 3" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "said"),
+    [
+        ("green red blue", 2, "green is 0 here and 1 there"),
+        ("red green sky", 0, r"1 of 3 classes have other names .*: 2 sky \(blue\)"),
+    ],
+)
+def test_a_model_meets_the_classes_that_it_was_trained_for(
+    colour_run, shapes, tmp_path, capfd, names, code, said
+):
+    root = copytree(shapes, tmp_path / "set")
+    (root / "labels.txt").write_text("\n".join(names.split()))
+    words = ["data", "view", root, "--run", colour_run, "--output", tmp_path / "out"]
+    assert segcore([*map(str, words), "-o", "data.label_map={3: 0, 4: 0}"]) == code
+    assert re.search(said, capfd.readouterr().err)
+    assert any((tmp_path / "out").glob("*.jpg")) == (code == 0)
+
+
+def test_a_pipe_is_not_waited_for_as_a_font(shapes, tmp_path):
+    os.mkfifo(tmp_path / "a.ttf")
+    words = ["view", shapes, "--output", tmp_path / "out", "--font", tmp_path / "a.ttf"]
+    assert "not a regular file but a named pipe" in str(run(*words, fails=True).exception)
 
 
 @pytest.mark.parametrize("command", ["stats", "view"])
