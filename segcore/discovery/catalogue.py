@@ -8,6 +8,7 @@ names, so that installing a plugin never changes what existing configurations me
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Iterable, Mapping
 from functools import cache, cached_property
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 DISABLE_VARIABLE = "SEGCORE_DISABLE_PLUGINS"
+_DISTRIBUTION = re.compile(r"[A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?\Z", re.ASCII)
 
 S = TypeVar("S", bound=specs.Spec)
 
@@ -139,6 +141,8 @@ class Catalogue:
         guesses = nearest(distribution, known, 1)
         if guesses:
             return UnknownNameError(f"there is no {what}; did you mean '{guesses[0]}/{bare}'?")
+        if not _DISTRIBUTION.match(distribution):
+            return UnknownNameError(f"there is no {what}: {distribution!r} can be no plugin")
         return PluginMissingError(
             f"{what}: its plugin is not installed; run: pip install {distribution}"
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from segcore.config.resolve import override_config
 from segcore.devices.select import select_device
 from segcore.discovery.catalogue import get_catalogue
-from segcore.errors import RequestError, UnknownNameError
+from segcore.errors import PluginMissingError, RequestError, UnknownNameError
 from segcore.inference.predictor import Predictor, TargetSize
 from segcore.inference.published import find_published, published_names
 from segcore.inference.source import (
@@ -233,6 +233,15 @@ def _no_weights(name: str | None, catalogue: Catalogue) -> RequestError:
         shown = catalogue.models.find(name).spec.name
     except UnknownNameError as error:
         return UnknownNameError(f"{error}. Nor is it a file or a folder")
+    except PluginMissingError:
+        plugin, _, _ = name.rpartition("/")
+        if not plugin:  # a model of ours, which nobody else has
+            raise
+        # whoever mistypes a path is not to install what a stranger has called so
+        return UnknownNameError(
+            f"{name}: there is no such file or folder, nor a plugin {plugin} installed that could "
+            "have a model of that name"
+        )
     names = published_names(name, catalogue)
     published = f", or weights (--weights): {', '.join(names)}" if names else ""
     return RequestError(

@@ -109,6 +109,12 @@ def test_a_qualified_name_of_a_plugin_that_is_gone_says_how_to_get_it_back():
         Catalogue([]).models.find("strange-networks/Net")
 
 
+@pytest.mark.parametrize("name", ["../Net", "./Net", "/tmp/Net", "~/Net", "a/b/Net", "a b/Net"])
+def test_nobody_is_told_to_install_a_path(name):
+    with pytest.raises(UnknownNameError, match=f"there is no model '{name}'"):
+        Catalogue([]).models.find(name)
+
+
 def test_a_qualified_name_with_a_misspelt_distribution_comes_with_the_nearest():
     with pytest.raises(UnknownNameError, match="did you mean 'segcore-pplite/Net'"):
         Catalogue([]).models.find("segcore-pplte/Net")

@@ -105,6 +105,13 @@ def test_a_name_alone_asks_for_weights(colours):
         create_model("strongest_colour")
 
 
+@pytest.mark.parametrize("name", ["runs/mine", "requests/best_model"])
+def test_a_mistyped_path_is_no_plugin_to_install(colours, name):
+    with pytest.raises(RequestError, match=f"^{name}: there is no such file or folder") as caught:
+        create_model(name)
+    assert "pip" not in str(caught.value)
+
+
 def test_an_unknown_name_alone_is_told_with_the_nearest(colours):
     with pytest.raises(UnknownNameError, match="did you mean 'Strongest-Colour'"):
         create_model("Strongest-Color")
