@@ -57,6 +57,7 @@ __all__ = [
     "BEST",
     "CHECKPOINTS",
     "CheckpointStore",
+    "free_backup",
     "has_best",
     "new_run_id",
     "open_best",
@@ -167,7 +168,7 @@ class CheckpointStore:
             self._move_aside(final, strangers)
 
     def _move_aside(self, final: Path, strangers: Sequence[Path]) -> None:
-        aside = next(path for path in _backups(final) if not os.path.lexists(path))
+        aside = free_backup(final)
         self._files.mkdir(aside)
         for path in strangers:
             self._files.replace(path, aside / path.name)
@@ -408,9 +409,11 @@ def has_best(run_dir: Path) -> bool:
     return os.path.lexists(place_of(run_dir / BEST))
 
 
-def _backups(path: Path) -> Iterator[Path]:
-    yield path.with_name(f"{path.name}.bak")
-    yield from (path.with_name(f"{path.name}.bak.{number}") for number in itertools.count(1))
+def free_backup(path: Path) -> Path:
+    """Return a name that nothing has, to keep under it what stands at `path`."""
+    endings = itertools.chain([""], (f".{number}" for number in itertools.count(1)))
+    places = (path.with_name(f"{path.name}.bak{ending}") for ending in endings)
+    return next(place for place in places if not os.path.lexists(place))
 
 
 def open_best(

@@ -176,8 +176,9 @@ class _Head:
         """Say that rows of the head may now stand for other classes than they were trained for."""
         try:
             theirs = _classes_of(start)
-        except ConfigError:
-            return  # the file beside the weights is not needed for anything else
+        except ConfigError as error:  # the file is not needed for anything else
+            log.warning("%s. Nobody can tell by it which classes the weights are for", error)
+            return
         if theirs is not None and len(theirs) == len(self.class_names) != _same(
             theirs, self.class_names
         ):

@@ -17,6 +17,7 @@ from segcore.checkpoint.ownership import Guard
 from segcore.checkpoint.runfolder import RunFolder
 from segcore.checkpoint.store import (
     CheckpointStore,
+    free_backup,
     new_run_id,
     open_best,
     read_run_id,
@@ -25,7 +26,7 @@ from segcore.checkpoint.store import (
 from segcore.checkpoint.weights import load_into
 from segcore.config.render import render_config
 from segcore.config.schema import WeightsOrigin
-from segcore.config.seal import seal
+from segcore.config.seal import is_sealed, seal
 from segcore.data.check import require_sound, require_sound_samples
 from segcore.data.content import content_digest, content_status
 from segcore.data.dataset import open_dataset
@@ -43,7 +44,7 @@ from segcore.engine.result import describe_result
 from segcore.engine.signals import resumable
 from segcore.engine.stopped import StoppedRun, read_stopped_run
 from segcore.errors import CheckpointError, ConfigError, DataError, OutputError, RequestError
-from segcore.filesystem import exists, real_path, require_utf8
+from segcore.filesystem import exists, read_regular, real_path, require_utf8
 
 if TYPE_CHECKING:
     import paddle
@@ -310,6 +311,7 @@ class _Run:
                 self._begin(trainer)
             else:
                 self._go_on(trainer, self.stopped)
+            self._keep_edit()
             write_atomic(self.folder.config, seal(render_config(self.config)).encode())
             log.info("device %s, output %s", self.choice, self.folder.path)
             observers.started(self.config, self.folder.path)
@@ -319,6 +321,18 @@ class _Run:
             result = self._finish(state)
         observers.stopped(result)
         return result
+
+    def _keep_edit(self) -> None:
+        """Copy a configuration that is not as a training wrote it, before it is written anew."""
+        path = self.folder.config
+        try:
+            content = read_regular(path)
+        except OSError:
+            return
+        if not is_sealed(content):
+            kept = free_backup(path)
+            write_atomic(kept, content)
+            log.warning("%s: is written anew; what it was, with edits, is in %s", path, kept)
 
     def _tell_of_changed_data(self) -> None:
         """Warn where the data are not those that the training began with."""

@@ -1,5 +1,6 @@
 """Trainings that begin from weights by name, address, file or run; the server is our own."""
 
+import re
 import shutil
 
 import numpy as np
@@ -11,6 +12,7 @@ from segcore.checkpoint.weights import read_weights, write_weights
 from segcore.config.load import read_yaml
 from segcore.config.render import render_config
 from segcore.config.resolve import resolve_config
+from segcore.config.seal import seal
 from segcore.engine.train import train
 from segcore.errors import (
     CheckpointError,
@@ -346,6 +348,15 @@ def test_another_order_of_classes_is_said(configure, earlier, classes, tmp_path)
     assert (
         "set train.reset_head to null to go by name" in (tmp_path / "run" / "train.log").read_text()
     )
+
+
+def test_classes_that_nobody_can_compare_are_said(configure, earlier, classes, tmp_path):
+    run = earlier(*reversed(classes))
+    sealed = seal((run / "config.yaml").read_text())
+    (run / "config.yaml").write_text(sealed.replace(classes[0], f"{classes[0]}s"))
+    head_after(configure, run, tmp_path, "false")
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert re.search(r"config\.yaml: is not what the training wrote.*Nobody can tell by it", log)
 
 
 def test_another_number_of_classes_is_refused_with_the_way_out(

@@ -122,6 +122,20 @@ def test_what_a_user_put_beside_the_export_stands_in_no_training_s_way(
     assert digests(output) == digests(finished)
 
 
+def test_an_edited_configuration_is_kept_where_it_is_written_anew(
+    finished, configure, tmp_path, caplog
+):
+    output = shutil.copytree(finished, tmp_path / "run")
+    config = output / "config.yaml"
+    written = config.read_text()
+    for number, name in enumerate(("config.yaml.bak", "config.yaml.bak.1")):
+        config.write_text(f"{written}# mine {number}\n")
+        train(configure(), output, device="cpu", resume=True)
+        assert (output / name).read_text() == f"{written}# mine {number}\n"
+        assert config.read_text() == written
+        assert f"is in {output / name}" in caplog.text
+
+
 def test_a_run_needs_a_length(configure, tmp_path):
     with pytest.raises(ConfigError, match=r"train\.iters or train\.epochs"):
         train(configure("train.iters=null"), tmp_path / "run", device="cpu")
