@@ -88,6 +88,7 @@ def draw_dataset(
 
     require_room()
     guard = Guard(force=force or is_unfinished(root))
+    guard.check_place(root)
     prepare_output(root)
     with filling(root, require_room):
         for folder in ("images", "annotations"):

@@ -121,3 +121,11 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "set").write_bytes(b"")
     with pytest.raises(OutputError):
         draw_dataset(tmp_path / "set", images=2, size=32)
+
+
+def test_nothing_is_left_where_no_dataset_may_be_drawn(tmp_path):
+    checkpoints = tmp_path / "run" / "checkpoints"
+    (checkpoints / "step-3").mkdir(parents=True)
+    with pytest.raises(OutputError, match="among the checkpoints of the run"):
+        draw_dataset(checkpoints / "new", "shapes", 2, 32, force=True)
+    assert [path.name for path in checkpoints.iterdir()] == ["step-3"]
