@@ -117,7 +117,8 @@ def preview_image(
     flags = cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_IGNORE_ORIENTATION
     reduced = Header("JPEG", -(-header.width // 8), -(-header.height // 8))
     grey = _imdecode(data, flags, reduced, source)
-    _check_end(grey, data, header, source)
+    if _may_be_missing(grey):
+        _check_end(data, header, source)
     grey = orient(grey, header.orientation)
     height, width = header.height, header.width
     if header.orientation >= 5:  # a quarter turn
@@ -310,8 +311,8 @@ def _decode_jpeg(
     is_grey = header.layout == "grey"
     flags = cv2.IMREAD_GRAYSCALE if is_grey else cv2.IMREAD_COLOR
     image = _imdecode(data, flags | cv2.IMREAD_IGNORE_ORIENTATION, header, source)
-    if header.is_complete:
-        _check_end(image, data, header, source)
+    if header.is_complete and _may_be_missing(image):
+        _check_end(data, header, source)
     if not is_grey:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     return image, codes
@@ -336,12 +337,17 @@ def _imdecode(data: bytes, flags: int, header: Header, source: str) -> np.ndarra
     return image
 
 
-def _check_end(image: np.ndarray, data: bytes, header: Header, source: str) -> None:
-    """Raise ImageError where rows are missing although the end mark of the file is there.
+def _may_be_missing(image: np.ndarray) -> bool:
+    """Say whether the last pixel is as where data are missing, which few others are."""
+    return bool((image[-1, -1] == _MISSING).all())
 
-    The last pixel says whether to look closer: there is reason to in few files that are whole.
+
+def _check_end(data: bytes, header: Header, source: str) -> None:
+    """Raise ImageError where rows are missing although the mark of the end is there.
+
+    It takes a second look at the whole picture, and one at progressive files tells nothing.
     """
-    if header.is_progressive or (image[-1, -1] != _MISSING).any():
+    if header.is_progressive:
         return
     rows = _count_rows(data[: data.rfind(b"\xff\xd9")])
     if header.height - rows > _TAIL_ROWS:
@@ -435,6 +441,8 @@ def _decode_other(
             "Restore the file or remove its row.",
             kind="damaged",
         )
+    if header.format == "JPEG":
+        _check_end(data, header, source)
     if has_warned:
         codes.append("decoder")
     return pixels, codes

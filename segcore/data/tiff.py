@@ -367,6 +367,8 @@ def _read_segment(data: bytes, header: TiffHeader, index: int, rows: int) -> byt
             raise ValueError("a JPEG of {} x {} pixels".format(*facts))
         if facts[2:] != (samples, header.bits):
             raise ValueError("a JPEG of {2} channels of {3} bits".format(*facts))
+        if not frame.is_complete:
+            raise ValueError("a JPEG whose data ends early")
         return stream
     if header.compression == LERC:
         height, length, depth, _, _ = _read_lerc(stream)

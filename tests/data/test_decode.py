@@ -3,6 +3,7 @@ import io
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -101,6 +102,28 @@ def test_an_end_mark_after_half_of_the_data_does_not_complete_a_jpeg(share, opti
     data = without_end_of_data(encode(picture(300, 320), "JPEG", **options), share)
     with pytest.raises(ImageError, match=r"data ends after \d+ of 300 rows"):
         read(data, "a.jpg")
+
+
+@pytest.mark.parametrize("read", [decode_image, preview_image])
+def test_an_end_mark_after_half_of_the_inks_does_not_complete_a_jpeg(read):
+    inks = encode(Image.fromarray(picture(300, 320)).convert("CMYK"), "JPEG")
+    with pytest.raises(ImageError, match=r"data ends after \d+ of 300 rows"):
+        read(without_end_of_data(inks, 0.5), "a.jpg")
+
+
+@pytest.mark.parametrize("tile", [None, (64, 64)])
+@pytest.mark.parametrize("part", [0, -1])
+def test_a_jpeg_inside_a_tiff_that_ends_early_is_damaged(tile, part):
+    file = io.BytesIO()
+    options = {"rowsperstrip": 64} if tile is None else {"tile": tile}
+    tifffile.imwrite(file, picture(256, 256), compression="jpeg", photometric="rgb", **options)
+    file.seek(0)
+    page = tifffile.TiffFile(file).pages[0]
+    counts = list(page.databytecounts)
+    counts[part] //= 2
+    page.tags["StripByteCounts" if tile is None else "TileByteCounts"].overwrite(counts)
+    with pytest.raises(ImageError, match="a JPEG whose data ends early"):
+        decode_image(file.getvalue(), "a.tif")
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB"])
