@@ -87,11 +87,23 @@ class Predictor:
         `input` is a path, a URL, a folder, an array (H, W, C) of uint8 (RGB where C is 3), or a
         list of these. Neighbours of equal size run as one batch, of at most `batch_size`. An image
         that cannot be read raises DataError, or is left out where `on_bad_image` takes the error.
+        Nothing is read before a result is asked for, but an array counts as it is given.
         """
+        if isinstance(input, np.ndarray):  # a camera may fill it anew before that
+            input = np.array(input)  # noqa: A001
+        return self._predict(input, batch_size, target_size, on_bad_image)
+
+    def _predict(
+        self,
+        given: PredictInput | Iterable[ImageInput],
+        batch_size: int | None,
+        target_size: TargetSize,
+        on_bad_image: Callable[[DataError], None] | None,
+    ) -> Iterator[Result]:
         size = self.target_size if target_size is None else target_size
         pipeline = self._pipeline(size)
         count = _as_count(self.batch_size, batch_size)
-        images = iter(_as_inputs(input))
+        images = iter(_as_inputs(given))
         while chunk := list(islice(images, count)):
             yield from self._predict_chunk(chunk, pipeline, size, on_bad_image)
 

@@ -40,6 +40,15 @@ def test_a_path_a_folder_an_array_and_a_list_are_inputs(model, stripes, save_ima
         np.testing.assert_array_equal(labels, maps[0])
 
 
+def test_an_array_counts_as_it_is_given(model, stripes):
+    expected = next(model.predict(stripes)).label_map
+    buffer = stripes.copy()
+    results = model.predict(buffer)
+    buffer[:] = buffer[:, ::-1].copy()  # the next picture of a camera
+    np.testing.assert_array_equal(next(results).label_map, expected)
+    assert not np.array_equal(next(model.predict(buffer)).label_map, expected)
+
+
 def test_results_come_in_the_order_of_the_inputs(model, stripes):
     arrays = [stripes[:, start : start + 8] for start in (16, 0, 8, 0)]
     results = list(model.predict(arrays, batch_size=3))
