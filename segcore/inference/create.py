@@ -107,6 +107,11 @@ def create_model(
         runtime, found.source, config, choice, catalogue, use_hpip=use_hpip
     )
     task = create_task(config, found.class_names, found.task)
+    if not task.has_scores and _threshold(config) != _threshold(found.config):
+        raise RequestError(
+            f"score_threshold={_threshold(config)}: {task.name} models find nothing that has a "
+            "score; leave it out"
+        )
     facts = {"model": found.config.model.name, "runtime": name, "device": str(choice)}
     return Predictor(
         session,
@@ -116,6 +121,10 @@ def create_model(
         facts=facts,
         origin=partial(_open_again, state, given),
     )
+
+
+def _threshold(config: Config) -> float:
+    return config.predict.score_threshold
 
 
 def _require_texts(**given: object) -> None:

@@ -75,6 +75,7 @@ class InstanceTask(Task):
     """
 
     name = "instance"
+    has_scores = True
     folder_names: ClassVar = {COCO_RESULTS: is_coco_results}
     collate = staticmethod(collate_instances)
 

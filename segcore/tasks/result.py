@@ -224,6 +224,8 @@ class Result(ABC):
 
 def _target(path: str | Path, kinds: frozenset[str]) -> Path:
     """Give `path`, a file of one of `kinds` or a folder. Raises OutputError for other files."""
+    if not os.fspath(path):
+        raise OutputError("the path to write to is an empty text: was a variable not set?")
     target = Path(path)
     others = (_OTHERS | _PICTURES | _TEXTS) - kinds
     if target.suffix.lower() in others and not is_folder(target):

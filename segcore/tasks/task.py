@@ -40,6 +40,8 @@ class Task(ABC):
     """
 
     name: ClassVar[str]
+    has_scores: ClassVar[bool] = False
+    """Whether results are found with a score, of which `predict.score_threshold` is the lowest."""
     folder_names: ClassVar[Mapping[str, Recogniser]] = {}
     """The names in `folder_files`, each with what knows an earlier file from one of others."""
 

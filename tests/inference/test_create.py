@@ -66,6 +66,14 @@ def test_another_model_than_the_one_named_is_refused(colour_run):
         create_model("PP-LiteSeg-T", colour_run, device="cpu")
 
 
+@pytest.mark.parametrize(
+    "given", [{"score_threshold": 0.4}, {"settings": ["predict.score_threshold=0.4"]}]
+)
+def test_a_lowest_score_is_refused_where_nothing_has_a_score(colour_run, given):
+    with pytest.raises(RequestError, match=r"score_threshold=0\.4: semantic models find nothing"):
+        create_model(model_dir=colour_run, device="cpu", **given)
+
+
 def test_spellings_of_the_name_do_not_matter(colour_run):
     create_model("strongest colour", colour_run, device="cpu")
 

@@ -36,6 +36,14 @@ def test_classes_without_a_name_are_called_by_their_number(stripes, stripe_class
     assert [entry["name"] for entry in result.json["classes"]] == ["300", "301", "302"]
 
 
+@pytest.mark.parametrize("save", ["save_to_img", "save_to_json"])
+def test_an_empty_path_is_not_the_current_folder(result, save, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputError, match="empty text"):
+        getattr(result, save)("")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_print_writes_the_json_form(result, capsys):
     result.print()
     assert json.loads(capsys.readouterr().out) == result.json
