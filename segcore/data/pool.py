@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from segcore.filesystem import exists
+
 __all__ = ["map_in_threads"]
+
+_MOMENT_S = 1e-4  # threads that have nothing left to do are gone within this
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -27,14 +33,31 @@ def map_in_threads(
         yield from map(function, items)
         return
     waiting: deque[Future[_Result]] = deque()
-    with ThreadPoolExecutor(count) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= 4 * count:
+    threads: list[int] = []
+    try:
+        with ThreadPoolExecutor(
+            count, initializer=lambda: threads.append(threading.get_native_id())
+        ) as pool:
+            try:
+                for item in items:
+                    waiting.append(pool.submit(function, item))
+                    if len(waiting) >= 4 * count:
+                        yield waiting.popleft().result()
+                while waiting:
                     yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+            finally:
+                for future in waiting:
+                    future.cancel()
+    finally:
+        _wait_until_gone(threads)
+
+
+def _wait_until_gone(threads: Iterable[int]) -> None:
+    """Wait until the system has ended `threads`, which Python before 3.13 calls done too early.
+
+    Amid its end a thread holds a lock of OpenCV, and a process that is forked then waits for that
+    lock forever.
+    """
+    for thread in threads:
+        while exists(f"/proc/self/task/{thread}"):
+            time.sleep(_MOMENT_S)

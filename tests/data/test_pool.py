@@ -1,5 +1,8 @@
 """Work in threads: in order, and never far ahead."""
 
+import threading
+from pathlib import Path
+
 import pytest
 
 from segcore.data.pool import map_in_threads
@@ -23,3 +26,9 @@ def test_errors_come_where_their_item_stands():
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def test_a_process_may_be_forked_as_soon_as_the_work_is_done():
+    for _ in range(100):
+        threads = set(map_in_threads(lambda _: threading.get_native_id(), range(8), workers=4))
+        assert [n for n in threads if Path(f"/proc/self/task/{n}").exists()] == []
