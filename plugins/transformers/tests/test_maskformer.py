@@ -56,6 +56,7 @@ def test_the_network_is_that_of_the_reference(name):
     assert len(check_outputs(network, reference)) == 6
 
 
+@pytest.mark.slow
 @pytest.mark.parity
 def test_a_training_step_is_that_of_the_reference():
     loss = MaskFormerLoss()

@@ -50,6 +50,7 @@ def test_logits_are_those_of_the_reference(model):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parity
 def test_a_training_step_is_that_of_the_reference():
     loss = CrossEntropyLoss()
