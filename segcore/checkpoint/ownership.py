@@ -23,10 +23,13 @@ from segcore.checkpoint.files import (
     DISK,
     Files,
     Part,
+    finish_replacement,
     is_abandoned,
     is_leftover,
     make_folders,
     replace_folder,
+    siblings,
+    storage_errors,
     write_atomic,
 )
 from segcore.checkpoint.lock import folder_lock
@@ -253,13 +256,14 @@ class Guard:
         """Raise OutputError unless `folder` may be replaced as a whole.
 
         It may where it is missing, and where `find_stranger` finds nothing in it that segcore did
-        not put there.
+        not put there. A replacement of it that was killed is finished first.
         """
         if is_link(folder):
             raise OutputError(
                 f"{folder}: is a symbolic link to {real_path(folder)}. Name the folder itself."
             )
         self._refuse_checkpoints(folder)
+        _finish_killed(folder)
         if not exists(folder):
             return
         if not is_folder(folder):
@@ -343,6 +347,14 @@ class Guard:
                     f"{path}: belongs to the run {folder} and is never written over. Name another "
                     "output. Nothing was written."
                 )
+
+
+def _finish_killed(folder: Path) -> None:
+    """Finish or undo a replacement of `folder` in which a process was killed."""
+    with storage_errors(folder):
+        if any(is_abandoned(path.name) for path in siblings(folder)):
+            with folder_lock(folder.parent):
+                finish_replacement(folder)
 
 
 def _standing_places() -> list[tuple[Path, str]]:

@@ -1,11 +1,15 @@
 """What may be written over, and what never is."""
 
+import contextlib
 import os
+import signal
+from itertools import count
 
 import pytest
 
-from segcore.checkpoint.ownership import Guard, is_marked, marked_by
+from segcore.checkpoint.ownership import Guard, first_in, is_marked, marked_by
 from segcore.errors import OutputError
+from segcore.testing.faults import KillAt, run_forked
 
 MARK = "segcore test"
 OWN = b'{\n  "written_by": "segcore test",\n  "a": 1\n}'
@@ -174,6 +178,24 @@ def test_a_folder_is_replaced_where_it_is_missing_empty_or_ours(tmp_path):
         source = write(tmp_path / "source" / "new").parent
         Guard([tmp_path]).replace_folder(source, folder, find_stranger)
         assert [path.name for path in folder.iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_of_a_replacement_that_was_killed_the_next_command_leaves_nothing(tmp_path, when):
+    for n in count(1):
+        room = tmp_path / str(n)
+        source, final = room / "source", room / "final"
+        write(source / "a")
+        final.mkdir()
+        killer = KillAt(n, when)
+        replace = lambda: Guard().replace_folder(source, final, first_in, killer)  # noqa: B023, E731
+        status = run_forked(replace)
+        with contextlib.suppress(OutputError):  # it may be complete, and is no empty folder then
+            Guard().check_folder(final, first_in)
+        assert {path.name for path in room.iterdir()} <= {"source", "final"}
+        if status != -signal.SIGKILL:
+            break
+    assert (n > 3, status, (final / "a").exists()) == (True, 0, True)
 
 
 def test_no_other_folder_is_replaced(tmp_path, monkeypatch):
