@@ -350,9 +350,13 @@ class Guard:
 
 
 def _finish_killed(folder: Path) -> None:
-    """Finish or undo a replacement of `folder` in which a process was killed."""
+    """Finish or undo a replacement of `folder` in which a process was killed.
+
+    Where one is still under way, as of the best model of a running training, it is left alone.
+    """
     with storage_errors(folder):
-        if any(is_abandoned(path.name) for path in siblings(folder)):
+        rests = siblings(folder)
+        if rests and all(is_abandoned(path.name) for path in rests):
             with folder_lock(folder.parent):
                 finish_replacement(folder)
 

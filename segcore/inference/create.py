@@ -73,9 +73,10 @@ def create_model(
     `runtime` names one of the installed inference runtimes; `auto` takes the exported graph where
     there is one, else the network itself. `use_hpip` insists on an optimised graph.
     `score_threshold` is the lowest score of the objects in results of instance models; None takes
-    `predict.score_threshold`. `settings` are values by dotted key that go before those of the
-    model's configuration, such as {"eval.sliding": {"crop": [512, 512]}}, or texts such as
-    "eval.sliding={crop: [512, 512]}". Raises SegcoreError; the message says what to do.
+    `predict.score_threshold`, and other models refuse it. `settings` are values by dotted key that
+    go before those of the model's configuration, such as {"eval.sliding": {"crop": [512, 512]}}, or
+    texts such as "eval.sliding={crop: [512, 512]}". Raises SegcoreError; the message says what to
+    do.
 
     Threads may share the model. A copy or a pickle of it loads the same files anew, and raises
     RequestError where others have taken their place.
@@ -107,10 +108,12 @@ def create_model(
         runtime, found.source, config, choice, catalogue, use_hpip=use_hpip
     )
     task = create_task(config, found.class_names, found.task)
-    if not task.has_scores and _threshold(config) != _threshold(found.config):
+    lowest = config.predict.score_threshold
+    is_given = score_threshold is not None or lowest != found.config.predict.score_threshold
+    if is_given and not task.has_scores:
         raise RequestError(
-            f"score_threshold={_threshold(config)}: {task.name} models find nothing that has a "
-            "score; leave it out"
+            f"score_threshold={lowest}: {task.name} models find nothing that has a score; leave it "
+            "out"
         )
     facts = {"model": found.config.model.name, "runtime": name, "device": str(choice)}
     return Predictor(
@@ -121,10 +124,6 @@ def create_model(
         facts=facts,
         origin=partial(_open_again, state, given),
     )
-
-
-def _threshold(config: Config) -> float:
-    return config.predict.score_threshold
 
 
 def _require_texts(**given: object) -> None:

@@ -221,30 +221,35 @@ class Agreement:
 
     def tolerances(self) -> Mapping[str, float]:
         """Read the tolerance of each quantity. Raise CheckFailed where none were measured."""
-        path = self.folder / TOLERANCES
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        known = self._known()
         if self.name not in known:
             raise CheckFailed(
-                f"{path} has no tolerances of {self.name!r}: measure them once with "
-                "Agreement.write_tolerances"
+                f"{self.folder / TOLERANCES} has no tolerances of {self.name!r}: measure them "
+                "once with Agreement.write_tolerances"
             )
-        tolerances: Mapping[str, float] = known[self.name]
-        return tolerances
+        return known[self.name]
 
     def write_tolerances(self, draws: int = 4) -> dict[str, float]:
         """Measure the tolerance of each quantity and write it; return the distances like `check`.
 
         For one process at a time: the file has the tolerances of all agreements of its folder.
         """
-        path = self.folder / TOLERANCES
-        known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        known = self._known()
         known[self.name] = {
             name: float(f"{_MARGIN * moved:.2g}") for name, moved in self.sensitivity(draws).items()
         }
         text = json.dumps(dict(sorted(known.items())), indent=1)
-        write_atomic(path, (text + "\n").encode())
+        write_atomic(self.folder / TOLERANCES, (text + "\n").encode())
         with double_precision(self.network):
             return relative_distances(self.compute(), self.expected)
+
+    def _known(self) -> dict[str, dict[str, float]]:
+        """Read the tolerances of all agreements of the folder."""
+        path = self.folder / TOLERANCES
+        known: dict[str, dict[str, float]] = {}
+        if path.exists():
+            known = json.loads(path.read_text(encoding="utf-8"))
+        return known
 
     def compute(self) -> dict[str, np.ndarray]:
         """Compute the quantities with the network as it is."""

@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 
+from segcore.checkpoint.files import _owner
 from segcore.checkpoint.ownership import Guard, first_in, is_marked, marked_by
 from segcore.errors import OutputError
 from segcore.testing.faults import KillAt, run_forked
@@ -196,6 +197,22 @@ def test_of_a_replacement_that_was_killed_the_next_command_leaves_nothing(tmp_pa
         if status != -signal.SIGKILL:
             break
     assert (n > 3, status, (final / "a").exists()) == (True, 0, True)
+
+
+def test_a_replacement_that_is_under_way_is_left_alone(tmp_path):
+    final = tmp_path / "final"
+    final.mkdir()
+    rests = []
+    for process in (os.getppid(), os.getpid()):  # one runs, and this one works on nothing else
+        rest = tmp_path / f".new-final-{process}-{_owner(process)}{process % 10**8:08d}"
+        write(rest / "a")
+        rests.append(rest)
+    Guard().check_folder(final, first_in)
+    assert all(rest.exists() for rest in rests)
+    write(rests[0] / "a").unlink()
+    rests[0].rmdir()
+    Guard().check_folder(final, first_in)
+    assert not rests[1].exists()
 
 
 def test_no_other_folder_is_replaced(tmp_path, monkeypatch):

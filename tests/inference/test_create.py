@@ -67,10 +67,17 @@ def test_another_model_than_the_one_named_is_refused(colour_run):
 
 
 @pytest.mark.parametrize(
-    "given", [{"score_threshold": 0.4}, {"settings": ["predict.score_threshold=0.4"]}]
+    "given",
+    [
+        {"score_threshold": 0.4},
+        {"score_threshold": 0.5},  # as by default
+        {"settings": ["predict.score_threshold=0.4"]},
+    ],
 )
 def test_a_lowest_score_is_refused_where_nothing_has_a_score(colour_run, given):
-    with pytest.raises(RequestError, match=r"score_threshold=0\.4: semantic models find nothing"):
+    with pytest.raises(
+        RequestError, match=r"score_threshold=0\.[45]: semantic models find nothing"
+    ):
         create_model(model_dir=colour_run, device="cpu", **given)
 
 
