@@ -1,5 +1,6 @@
 """Two commands at once in one folder: one after the other, so that none undoes the other's work."""
 
+import fcntl
 import os
 import signal
 import threading
@@ -135,9 +136,10 @@ def test_a_child_that_was_forked_keeps_no_folder_locked(tmp_path):
         child = os.fork()
         if child == 0:
             signal.pause()
+    folder = os.open(tmp_path, os.O_RDONLY)
     try:
-        with folder_lock(tmp_path):
-            pass
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where the child has it
     finally:
+        os.close(folder)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
